@@ -1,0 +1,243 @@
+"""Bernoulli: one yes-or-no observation."""
+import math
+
+import chainer
+from chainer import functions as F
+
+from course_lib.distributions import validation
+from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.numerics import random, special
+from course_lib.numerics.elementwise import Elementwise
+from course_lib.numerics.special import (
+    expm1, expm1mx, log, log1p, log1pmx, log_sigmoid, sigmoid, softplus, where)
+
+
+class LogProbOfLogit(Elementwise):
+    """log p(x; logit z) = x z - log(1 + e^z), and its derivative x - sigmoid(z)."""
+
+    def value(self, x, z):
+        # Written as log sigmoid(z) or log sigmoid(-z), because x z - softplus(z) cancels: for
+        # z = 20 and x = 1 both terms are 20 in float32 and the answer, -2e-9, is lost.
+        return log_sigmoid((2 * x - 1) * z)
+
+    def partials(self, x, z):
+        # (2x - 1) sigmoid(-z) for x = 1 is 1 - sigmoid(z) without the subtraction.
+        s = 2 * x - 1
+        return [lambda: s * sigmoid(-s * z)]
+
+
+class LogProbOfP(Elementwise):
+    """log p(x; p) = log p for x = 1 and log(1 - p) for x = 0."""
+
+    def value(self, x, p):
+        return where(special.data(x) == 1, log(p), log1p(-p))
+
+    def partials(self, x, p):
+        return [lambda: where(special.data(x) == 1, 1 / p, -1 / (1 - p))]
+
+
+class SoftLogProb(Elementwise):
+    """x log p + (1 - x) log(1 - p) for 0 <= x <= 1: a cross-entropy, not a log-probability.
+
+    Where p is exactly 0 or 1 it would be -inf for every x in between; as Chainer does, it is then
+    log(x) or log(1 - x), the logarithm of x p + (1 - x)(1 - p).
+    """
+
+    def value(self, x, z):
+        xp = special.xp_of(x, z)
+        finite = xp.isfinite(z)
+        z0 = xp.where(finite, z, 0)
+        inside = -x * softplus(-z0) - (1 - x) * softplus(z0)
+        return xp.where(finite, inside, xp.log(xp.where(z > 0, x, 1 - x)))
+
+    def partials(self, x, z):
+        return [lambda: x - sigmoid(z)]
+
+
+class Entropy(Elementwise):
+    """H(z) = softplus(z) - z sigmoid(z) for the logit z, in nats."""
+
+    def value(self, z):
+        a = abs(z)
+        xp = special.xp_of(z)
+        # With a = |z|: log(1 + e^-a) + a sigmoid(-a), two positive terms, so nothing cancels.
+        far = xp.where(xp.isfinite(a), a, 0)
+        return softplus(-a) + far * sigmoid(-a)
+
+    def partials(self, z):
+        return [lambda: where(abs(special.data(z)) < math.inf, -z * sigmoid(z) * sigmoid(-z), 0.)]
+
+
+class EntropyOfP(Elementwise):
+    """H(p) = -p log p - (1 - p) log(1 - p), with 0 log 0 = 0; its derivative is -logit(p)."""
+
+    def value(self, p):
+        xp = special.xp_of(p)
+        q = 1 - p
+        return -(p * xp.log(xp.where(p > 0, p, 1)) + q * xp.log1p(-xp.where(p < 1, p, 0)))
+
+    def partials(self, p):
+        return [lambda: log1p(-p) - log(p)]
+
+
+class KLOfLogits(Elementwise):
+    """KL between Bernoullis with logits z1 and z2: the Bregman divergence of softplus."""
+
+    upcast = True
+
+    def value(self, z1, z2):
+        # softplus(z2) - softplus(z1) - p (z2 - z1), with p = sigmoid(z1) and d = z2 - z1, equals
+        # log1p(u) - u + p (e^d - 1 - d) for u = p (e^d - 1): the first-order terms are gone
+        # before anything is subtracted. Flipping signs so that p <= 1/2 keeps 1 - p accurate.
+        xp = special.xp_of(z1)
+        flip = xp.where(z1 > 0, -1, 1)
+        p, d = sigmoid(flip * z1), flip * (z2 - z1)
+        near = abs(d) < 30
+        d0 = xp.where(near, d, 0)
+        u = p * xp.expm1(d0)
+        close = log1pmx(u) + p * expm1mx(d0)
+        far = softplus(flip * z2) - softplus(flip * z1) - p * d
+        same = z1 == z2
+        # An infinite logit is p = 0 or 1: only the other term of the sum remains.
+        certain = xp.isinf(z1)
+        known = softplus(xp.where(certain, flip * z2, 0))
+        return xp.where(same, 0, xp.where(certain, known, xp.where(near, close, far)))
+
+    def partials(self, z1, z2):
+        def in_z1():
+            slope = sigmoid(z1) * sigmoid(-z1)
+            certain = special.data(slope) == 0   # then z1 - z2 may be infinite, and 0 * inf NaN
+            return where(certain, 0., slope * where(certain, 0., z1 - z2))
+
+        def in_z2():
+            # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - e^(b - a)), for a >= b.
+            ordered = special.data(z2) >= special.data(z1)
+            a, b = where(ordered, z2, z1), where(ordered, z1, z2)
+            return where(ordered, -1., 1.) * sigmoid(a) * sigmoid(-b) * expm1(b - a)
+
+        return [in_z1, in_z2]
+
+
+class Bernoulli(Distribution):
+    r"""Bernoulli distribution: P(x = 1) = p, P(x = 0) = 1 - p.
+
+    .. math:: \log p(x) = x z - \log(1 + e^z), \qquad z = \log\frac{p}{1 - p}
+
+    Give the logit z where you can: it is what a network outputs, and it can say "one in 10^40",
+    which a float32 p cannot (p rounds to 0 or 1).
+
+    Args:
+        p: Probability of a 1, between 0 and 1, any shape. Either ``p`` or ``logit``.
+        logit: Log-odds z, any number but NaN, any shape.
+        binary_check (bool): ``None`` (default): an observation other than 0 or 1 is an error.
+            ``False``: any x from 0 to 1 is taken, and ``log_prob`` is the cross-entropy
+            x log p + (1 - x) log(1 - p), as in Chainer. ``True``: another value has log_prob -inf,
+            as in Chainer.
+
+    Raises:
+        ValueError: If both or neither of ``p`` and ``logit`` are given, or one is out of its
+            domain.
+        TypeError: If a parameter is not made of real numbers.
+
+    Source: Bishop (2006), Pattern Recognition and Machine Learning, eq. 2.2.
+
+    Example:
+        >>> import numpy
+        >>> float(Bernoulli(logit=numpy.float32(-100)).log_prob(1).array)
+        -100.0
+    """
+
+    domains = {'p': validation.probability, 'logit': validation.extended_real}
+    parameter_names = ('logit',)
+    observed = validation.binary
+    support = '{0, 1}'
+
+    def __init__(self, p=None, logit=None, binary_check=None):
+        self._exactly_one(p=p, logit=logit)
+        self._take(p=p, logit=logit)
+        self.binary_check = binary_check
+
+    @cached_property
+    def p(self):
+        """Probability of a 1."""
+        return self._given['p'] if 'p' in self._given else sigmoid(self.logit)
+
+    @cached_property
+    def logit(self):
+        """Log-odds log(p / (1 - p))."""
+        return self._given['logit'] if 'logit' in self._given else log(self.p) - log1p(-self.p)
+
+    def log_prob(self, x):
+        """log P(x), of the broadcast shape of x and the batch.
+
+        Why this form: ``log(sigmoid(z))`` is -inf in float32 as soon as z < -104, while
+        -softplus(-z) is exact for every z; see :class:`LogProbOfLogit`.
+        """
+        if self.binary_check is None:
+            x = self._observe(x)
+        else:
+            x = self._observe(x, domain=validation.extended_real)
+            is_binary = (x == 0) | (x == 1)
+            if not is_binary.all():
+                return self._relaxed_log_prob(x, is_binary)
+        if 'p' in self._given:
+            return LogProbOfP(x)(self.p)
+        return LogProbOfLogit(x)(self.logit)
+
+    def _relaxed_log_prob(self, x, is_binary):
+        if not self.binary_check:
+            if validation.is_enabled():
+                validation.check('Bernoulli', 'x', x, validation.probability)
+            return SoftLogProb(x)(self.logit)
+        binary_part = Bernoulli(logit=self.logit).log_prob(x * is_binary)
+        return where(self.xp.broadcast_to(is_binary, binary_part.shape), binary_part,
+                     -math.inf)
+
+    def prob(self, x):
+        """P(x): p for 1 and 1 - p for 0."""
+        if self.binary_check is False:
+            x = self._observe(x, domain=validation.probability)
+            return x * self.p + (1 - x) * sigmoid(-self.logit)
+        return super().prob(x)
+
+    def sample_n(self, n, rng=None):
+        """Draws of 0 or 1, in the dtype of the parameters (so that they can enter a loss)."""
+        u = random.uniform(self.xp, rng, (n,) + self.batch_shape, self.dtype)
+        return chainer.Variable((u < self.p.array).astype(self.dtype))
+
+    @cached_property
+    def mean(self):
+        """p."""
+        return self._full(self.p)
+
+    @cached_property
+    def variance(self):
+        """p (1 - p)."""
+        if 'p' in self._given:
+            return self._full(self.p * (1 - self.p))
+        return self._full(sigmoid(self.logit) * sigmoid(-self.logit))
+
+    @cached_property
+    def mode(self):
+        """1 where p > 1/2, else 0."""
+        given = next(iter(self._given.values())).array
+        half = 0.5 if 'p' in self._given else 0
+        return self._full(chainer.as_variable((given > half).astype(self.dtype)))
+
+    @cached_property
+    def entropy(self):
+        """-p log p - (1 - p) log(1 - p), in nats."""
+        if 'p' in self._given:
+            return self._full(EntropyOfP()(self.p))
+        return self._full(Entropy()(self.logit))
+
+
+def _bernoulli_log_prob(logit, x, binary_check=False):
+    """Chainer's module-level function of the same name: log-probability from a logit."""
+    return Bernoulli(logit=logit, binary_check=binary_check).log_prob(x)
+
+
+@chainer.register_kl(Bernoulli, Bernoulli)
+def _kl_bernoulli_bernoulli(p, q):
+    """sum over x of p(x) log(p(x) / q(x)); see :class:`KLOfLogits`."""
+    return KLOfLogits()(p.logit, q.logit)

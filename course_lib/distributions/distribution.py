@@ -1,0 +1,278 @@
+"""The base class of all distributions: parameters, shapes, sampling, and what every one offers."""
+import math
+
+import chainer
+from chainer import functions as F
+from chainer.utils.cache import cached_property
+import numpy
+
+from course_lib.distributions import validation
+from course_lib.numerics import special
+
+__all__ = ['Distribution', 'cached_property']
+
+
+class Distribution(chainer.distribution.Distribution):
+    """A batch of independent distributions of one family.
+
+    A subclass names its parameters' domains and writes down formulas; this class takes care of
+    everything that is the same for all: Python numbers, lists, NumPy and CuPy arrays and
+    :class:`chainer.Variable` as parameters, promotion to one dtype, broadcasting, and checks.
+
+    Shapes: a sample has shape ``sample_shape + batch_shape + event_shape``. ``batch_shape`` is the
+    broadcast shape of the parameters. Observations broadcast against it as NumPy arrays do.
+
+    Dtypes: parameters are promoted to one floating dtype; Python numbers and integers adopt it.
+    Where no parameter is a floating array, it is ``chainer.config.dtype`` (float32).
+
+    Attributes:
+        domains (dict): Domain of each parameter, by name.
+        parameter_names (tuple): The names under which ``params`` lists the parameters.
+        has_rsample (bool): Whether a gradient flows from a sample to the parameters.
+        observed (validation.Domain): What an observation can be at all; anything else is an error.
+            ``None`` for continuous distributions, whose ``log_prob`` is -inf outside the support.
+    """
+
+    domains = {}
+    parameter_names = ()
+    has_rsample = False
+    observed = None
+    _event_ndim = {}   # number of event dimensions of each parameter that has any
+
+    # -- parameters ------------------------------------------------------------------------
+
+    def _take(self, **given):
+        """Promotes, checks and keeps the parameters that are not ``None``."""
+        given = {name: value for name, value in given.items() if value is not None}
+        dtype = _common_dtype(given)
+        self._given = {name: as_variable(type(self).__name__, name, value, dtype)
+                       for name, value in given.items()}
+        self._xp = _common_xp(type(self).__name__, self._given)
+        if validation.is_enabled():
+            for name, variable in self._given.items():
+                validation.check(type(self).__name__, name, variable.array, self.domains[name])
+        self._batch_shape = _broadcast_shape(
+            type(self).__name__,
+            {name: v.shape[:v.ndim - self._event_ndim.get(name, 0)]
+             for name, v in self._given.items()})
+
+    def _exactly_one(self, **given):
+        """Raises unless exactly one of the alternative parameters is given."""
+        chosen = [name for name, value in given.items() if value is not None]
+        if len(chosen) != 1:
+            names = ' or '.join(given)
+            got = ' and '.join(chosen) if chosen else 'neither' if len(given) == 2 else 'none'
+            raise ValueError(
+                f'{type(self).__name__}: give either {names}, exactly one of them; got {got}')
+
+    @property
+    def params(self):
+        """dict: The parameters by name, as variables (the names that Chainer uses)."""
+        return {name: getattr(self, name) for name in self.parameter_names}
+
+    @property
+    def xp(self):
+        """:mod:`numpy` or :mod:`cupy`: where the parameters live."""
+        return self._xp
+
+    @property
+    def dtype(self):
+        """numpy.dtype: The common floating dtype of the parameters."""
+        return next(iter(self._given.values())).dtype
+
+    @property
+    def batch_shape(self):
+        return self._batch_shape
+
+    @property
+    def event_shape(self):
+        return ()
+
+    def _full(self, variable):
+        """The variable broadcast to the shape of the batch."""
+        shape = self.batch_shape + self.event_shape
+        return variable if variable.shape == shape else F.broadcast_to(variable, shape)
+
+    def _constant(self, value):
+        """A variable of the batch's shape that holds one number."""
+        return chainer.as_variable(
+            self.xp.full(self.batch_shape + self.event_shape, value, self.dtype))
+
+    # -- observations ----------------------------------------------------------------------
+
+    def _observe(self, x, name='x', domain=None):
+        """An observation as an array or variable of the right dtype, checked.
+
+        Returns a variable for a continuous distribution (it may carry a gradient), an array for a
+        discrete one.
+        """
+        owner = type(self).__name__
+        domain = domain or self.observed
+        variable = as_variable(owner, name, x, self.dtype, promote=True)
+        array = variable.array
+        if special.xp_of(array) is not self.xp:
+            raise TypeError(
+                f'{owner}: {name} is a {special.xp_of(array).__name__} array but the parameters '
+                f'are {self.xp.__name__} arrays; move one with chainer.get_device(...).send')
+        shape = self.batch_shape + self.event_shape
+        try:
+            broadcast = numpy.broadcast_shapes(array.shape, shape)
+        except ValueError:
+            broadcast = None
+        n_event = len(self.event_shape)
+        if broadcast is None or (
+                n_event and array.shape[-n_event:] != self.event_shape):
+            raise ValueError(
+                f'{owner}: {name} has shape {array.shape}, which does not broadcast with '
+                f'batch_shape {self.batch_shape} + event_shape {self.event_shape}')
+        if validation.is_enabled():
+            validation.check(owner, name, array, domain or validation.extended_real)
+        return variable if self.observed is None else array
+
+    # -- sampling --------------------------------------------------------------------------
+
+    def sample(self, sample_shape=(), rng=None):
+        """Draws from the distribution.
+
+        Args:
+            sample_shape (int or tuple of int): How many draws of the whole batch, as a shape.
+            rng: ``None`` for the global state of ``numpy.random`` (or ``cupy.random``), an integer
+                seed, or a NumPy or CuPy generator.
+
+        Returns:
+            chainer.Variable: Draws of shape ``sample_shape + batch_shape + event_shape``. A
+            gradient flows through them where :attr:`has_rsample` is true.
+
+        Raises:
+            TypeError: If ``sample_shape`` is not made of integers, or ``rng`` is of another kind.
+            ValueError: If a length is negative.
+        """
+        shape = _as_shape(sample_shape)
+        draws = self.sample_n(math.prod(shape), rng=rng)
+        return F.reshape(draws, shape + self.batch_shape + self.event_shape)
+
+    def sample_n(self, n, rng=None):
+        """Draws ``n`` times: shape ``(n,) + batch_shape + event_shape``. See :meth:`sample`."""
+        raise NotImplementedError(self._no('sampling'))
+
+    # -- what every distribution offers ----------------------------------------------------
+
+    def log_prob(self, x):
+        raise NotImplementedError(self._no('log_prob'))
+
+    def prob(self, x):
+        """exp(log_prob(x)): the probability, or the density, of an observation."""
+        return special.exp(self.log_prob(x))
+
+    @cached_property
+    def stddev(self):
+        """The square root of the variance."""
+        return special.sqrt(self.variance)
+
+    def _no(self, what):
+        return (f'{type(self).__name__} has no closed form for {what}; '
+                'estimate it from samples, or use SciPy')
+
+    def __repr__(self):
+        parts = [f'{name}={_brief(v.array)}' for name, v in self._given.items()]
+        return f'{type(self).__name__}({", ".join(parts)})'
+
+
+def _refusing(name, is_property):
+    """A member that refuses with a sentence until a subclass defines it."""
+    def refuse(self, *args):
+        raise NotImplementedError(self._no(name))
+    refuse.__name__ = name
+    refuse.__doc__ = getattr(chainer.distribution.Distribution, name).__doc__
+    return property(refuse) if is_property else refuse
+
+
+for _name in ('mean', 'variance', 'mode', 'entropy', 'covariance', 'support'):
+    setattr(Distribution, _name, _refusing(_name, is_property=True))
+for _name in ('cdf', 'icdf', 'log_cdf', 'survival_function', 'log_survival_function'):
+    setattr(Distribution, _name, _refusing(_name, is_property=False))
+
+
+def as_variable(owner, name, value, dtype, promote=False):
+    """A floating variable of ``dtype`` made of a number, list, array or variable.
+
+    Args:
+        owner (str): Name of the distribution, for error messages.
+        name (str): Name of the argument.
+        value: A number, a nested list of numbers, an array or a variable.
+        dtype (numpy.dtype): The dtype wanted.
+        promote (bool): Keep a floating array of another dtype as it is.
+
+    Raises:
+        TypeError: If the value does not consist of real numbers.
+    """
+    if isinstance(value, chainer.Variable):
+        if value.dtype == dtype or promote and value.dtype.kind == 'f':
+            return value
+        if value.dtype.kind == 'f':
+            return F.cast(value, dtype)
+        value = value.array
+    if not hasattr(value, 'dtype'):
+        try:
+            value = numpy.asarray(value)
+        except ValueError:
+            value = numpy.asarray(None)
+        promote = False
+    if value.dtype.kind not in 'fiub':
+        raise TypeError(f'{owner}: {name} must consist of real numbers; '
+                        f'got {type(value).__name__} of dtype {value.dtype}')
+    if value.dtype != dtype and not (promote and value.dtype.kind == 'f'):
+        value = value.astype(dtype)
+    if not hasattr(value, '__array_interface__') or not isinstance(value, numpy.ndarray):
+        value = special.xp_of(value).asarray(value)
+    return chainer.Variable(value, requires_grad=False)
+
+
+def _common_dtype(given):
+    kinds = [v.dtype for v in given.values() if hasattr(v, 'dtype') and v.dtype.kind == 'f']
+    if not kinds:
+        return numpy.dtype(chainer.get_dtype())
+    return kinds[0] if len(set(kinds)) == 1 else numpy.result_type(*kinds)
+
+
+def _common_xp(owner, variables):
+    modules = {name: special.xp_of(v.array) for name, v in variables.items()}
+    if len({m.__name__ for m in modules.values()}) > 1:
+        where = ', '.join(f'{name} is a {m.__name__} array' for name, m in modules.items())
+        raise TypeError(f'{owner}: all parameters must live on one device; {where}')
+    return next(iter(modules.values()))
+
+
+def _broadcast_shape(owner, shapes):
+    distinct = set(shapes.values())
+    if len(distinct) == 1:
+        return distinct.pop()
+    try:
+        return numpy.broadcast_shapes(*distinct)
+    except ValueError:
+        text = ', '.join(f'{name} {shape}' for name, shape in shapes.items())
+        raise ValueError(
+            f'{owner}: the shapes of the parameters do not broadcast: {text}') from None
+
+
+def _as_shape(sample_shape):
+    if isinstance(sample_shape, (int, numpy.integer)):
+        sample_shape = (sample_shape,)
+    try:
+        shape = tuple(int(n) for n in sample_shape)
+        exact = all(n == m for n, m in zip(shape, sample_shape))
+    except TypeError:
+        exact = False
+    if not exact:
+        raise TypeError(
+            f'sample_shape must be an integer or a tuple of integers; got {sample_shape!r}')
+    if any(n < 0 for n in shape):
+        raise ValueError(f'sample_shape must not contain a negative length; got {shape}')
+    return shape
+
+
+def _brief(array):
+    if array.size > 6:
+        return f'<{array.dtype} array of shape {array.shape}>'
+    array = chainer.get_device('@numpy').send(array)
+    return numpy.array2string(array, precision=4, separator=', ').replace('\n', '')

@@ -1,0 +1,96 @@
+"""What a parameter may be, and the one switch that turns all checks off.
+
+Checks are on by default because a silent NaN costs an evening. Each is one or two passes over the
+array (``min`` and ``max`` catch NaN and infinities at once). In an inner loop that has been
+checked before, switch them off::
+
+    with course_lib.distributions.validation(False):
+        ...
+
+The switch is ``chainer.config.validate_distributions``, thread-local like all of Chainer's.
+"""
+import contextlib
+from typing import Callable, NamedTuple
+
+import chainer
+
+chainer.global_config.validate_distributions = True
+
+
+@contextlib.contextmanager
+def validation(enabled):
+    """Switches the checks of parameters and observations on or off within a ``with`` block.
+
+    Args:
+        enabled (bool): Whether to check.
+
+    Raises:
+        TypeError: If ``enabled`` is not a bool.
+    """
+    if not isinstance(enabled, bool):
+        raise TypeError(f'enabled must be True or False; got {enabled!r}')
+    with chainer.using_config('validate_distributions', enabled):
+        yield
+
+
+def is_enabled():
+    """Whether parameters and observations are checked now, in this thread."""
+    return chainer.config.validate_distributions
+
+
+class Domain(NamedTuple):
+    """A set of numbers, in words and as a test of a whole array."""
+
+    words: str
+    contains_all: Callable  # (array) -> bool; False for any NaN
+    contains: Callable      # (array) -> array of bool, to find the culprit
+
+
+def _between(words, above, below):
+    """The domain given by a condition on the smallest and one on the largest element."""
+    return Domain(words,
+                  lambda a: bool(above(a.min())) and bool(below(a.max())),
+                  lambda a: above(a) & below(a))
+
+
+_INF = float('inf')
+
+real = _between('a finite real number', lambda a: a > -_INF, lambda a: a < _INF)
+extended_real = _between('a number, not NaN', lambda a: a >= -_INF, lambda a: a <= _INF)
+positive = _between('a finite number above 0', lambda a: a > 0, lambda a: a < _INF)
+non_negative = _between('a finite number, 0 or more', lambda a: a >= 0, lambda a: a < _INF)
+probability = _between('a probability, from 0 to 1', lambda a: a >= 0, lambda a: a <= 1)
+open_probability = _between(
+    'a probability strictly between 0 and 1', lambda a: a > 0, lambda a: a < 1)
+positive_probability = _between(
+    'a probability above 0, up to 1', lambda a: a > 0, lambda a: a <= 1)
+
+
+def _whole(a):
+    return (a >= 0) & (a < _INF) & (a == a.round())
+
+
+count = Domain('a whole number, 0 or more', lambda a: bool(_whole(a).all()), _whole)
+trial_count = Domain('a whole number, 1 or more',
+                     lambda a: bool((_whole(a) & (a >= 1)).all()),
+                     lambda a: _whole(a) & (a >= 1))
+binary = Domain('0 or 1',
+                lambda a: a.dtype.kind == 'b' or bool(((a == 0) | (a == 1)).all()),
+                lambda a: (a == 0) | (a == 1))
+
+
+def check(owner, name, array, domain):
+    """Raises a sentence that names the argument, the first offending value and the domain.
+
+    Args:
+        owner (str): Name of the distribution.
+        name (str): Name of the argument.
+        array: A NumPy or CuPy array.
+        domain (Domain): Where every element has to be.
+
+    Raises:
+        ValueError: If an element lies outside.
+    """
+    if array.size and not domain.contains_all(array):
+        culprit = array[~domain.contains(array)].ravel()[0]
+        raise ValueError(f'{owner}: {name} must be {domain.words}; got {float(culprit):.6g}')

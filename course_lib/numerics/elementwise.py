@@ -1,0 +1,192 @@
+"""One differentiable node for a whole elementwise formula.
+
+Chainer builds a graph node for every ``+``, ``*`` and ``exp``. For a scalar that book-keeping
+costs far more than the arithmetic; for a large array every node writes a temporary. An
+:class:`Elementwise` node holds the formula (:meth:`~Elementwise.value`) and its derivatives
+(:meth:`~Elementwise.partials`) side by side, and evaluates both block by block, in cache.
+"""
+import itertools
+import math
+
+import chainer
+from chainer import functions as F
+import numpy
+
+BLOCK = 1 << 16  # elements evaluated at a time, so that temporaries stay in cache
+
+
+class Elementwise(chainer.FunctionNode):
+    """A function of several arrays, elementwise, with NumPy broadcasting.
+
+    A subclass gives the formula and its partial derivatives. Both receive the constants first and
+    the differentiable inputs after them, either all as arrays or all as
+    :class:`chainer.Variable` (the latter only when a second derivative is asked for), so write
+    them with arithmetic operators and the functions of :mod:`course_lib.numerics.special`, which
+    accept both. Conditions are taken on arrays: ``special.data(x) > 0``.
+
+    Args:
+        *constants: Arrays that take part in the formula but get no gradient (observed labels,
+            counts).
+
+    Attributes:
+        upcast (bool): Evaluate in float64 whatever the inputs' precision. For formulas that lose
+            digits to cancellation and are not on the hot path of a training step.
+
+    Shapes: the output has the broadcast shape of constants and inputs. Dtypes: the output has the
+    promoted dtype of the inputs, each gradient that of its input; float16 is evaluated in float32.
+
+    Example:
+        >>> class Square(Elementwise):
+        ...     def value(self, x):
+        ...         return x * x
+        ...     def partials(self, x):
+        ...         return [lambda: 2 * x]
+        >>> x = chainer.Variable(numpy.float32([1, 2, 3]))
+        >>> y = Square()(x)
+        >>> chainer.grad([y], [x])[0].array.tolist()
+        [2.0, 4.0, 6.0]
+    """
+
+    upcast = False
+
+    def __init__(self, *constants):
+        super().__init__()
+        self.constants = constants
+
+    def value(self, *operands):
+        """The formula, on arrays: constants first, then inputs."""
+        raise NotImplementedError
+
+    def partials(self, *operands):
+        """One zero-argument function an input: the derivative of the formula in that input.
+
+        They are functions so that a derivative nobody asked for is never computed.
+        """
+        raise NotImplementedError
+
+    def __call__(self, *inputs):
+        """Applies the node to arrays or variables and returns a variable."""
+        return self.apply(inputs)[0]
+
+    def on_arrays(self, *inputs):
+        """Evaluates the formula on arrays, all at once and without a graph."""
+        dtype = _floating(numpy.result_type(*inputs))
+        working = _working_dtype(dtype, self.upcast)
+        with numpy.errstate(all='ignore'):
+            y = self.value(*[_cast(a, working) for a in self.constants + inputs])
+        return _cast(y, dtype)
+
+    def forward(self, inputs):
+        self.retain_inputs(tuple(range(len(inputs))))
+        dtype = numpy.result_type(*inputs)
+        operands = self._working(self.constants + inputs, dtype)
+        shape = _broadcast(operands)
+        return tuple(_evaluate(lambda *a: (self.value(*a),), operands, shape, [shape], [dtype]))
+
+    def backward(self, indexes, grad_outputs):
+        gy, = grad_outputs
+        inputs = self.get_retained_inputs()
+        if chainer.config.enable_backprop:
+            return self._differentiable_gradients(indexes, gy, inputs)
+        arrays = [x.array for x in inputs]
+
+        def gradients(upstream, *operands):
+            partials = self.partials(*operands)
+            return [upstream * partials[i]() for i in indexes]
+
+        operands = self._working((gy.array, *self.constants, *arrays), gy.dtype)
+        wanted = [arrays[i] for i in indexes]
+        return tuple(chainer.Variable(g) for g in _evaluate(
+            gradients, operands, gy.shape, [a.shape for a in wanted], [a.dtype for a in wanted]))
+
+    def _differentiable_gradients(self, indexes, gy, inputs):
+        working = _working_dtype(gy.dtype, self.upcast)
+        constants = tuple(chainer.as_variable(_cast(c, working)) for c in self.constants)
+        variables = tuple(F.cast(x, working) for x in inputs)
+        with numpy.errstate(all='ignore'):
+            partials = self.partials(*constants, *variables)
+            return tuple(
+                F.cast(F.sum_to(_times(F.cast(gy, working), partials[i]()), inputs[i].shape),
+                       inputs[i].dtype)
+                for i in indexes)
+
+    def _working(self, arrays, dtype):
+        working = _working_dtype(dtype, self.upcast)
+        return [_cast(a, working) for a in arrays]
+
+
+def _times(gy, partial):
+    if not isinstance(partial, chainer.Variable):
+        xp = chainer.backend.get_array_module(gy)
+        partial = chainer.as_variable(xp.asarray(partial, dtype=gy.dtype))
+    return gy * partial
+
+
+def _working_dtype(dtype, upcast):
+    return numpy.promote_types(dtype, numpy.float64 if upcast else numpy.float32)
+
+
+def _cast(array, dtype):
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
+def _floating(dtype):
+    return dtype if dtype.kind == 'f' else numpy.promote_types(dtype, numpy.float32)
+
+
+def _broadcast(arrays):
+    shapes = {a.shape for a in arrays}
+    return shapes.pop() if len(shapes) == 1 else numpy.broadcast_shapes(*shapes)
+
+
+def _evaluate(formulas, operands, shape, wanted_shapes, wanted_dtypes):
+    """Evaluates ``formulas(*operands)``, a sequence of arrays of the operands' broadcast ``shape``.
+
+    Each result is summed to the shape that is wanted of it. What is large is evaluated in blocks,
+    so that temporaries stay in cache and none of the full shape is ever made.
+    """
+    xp = chainer.backend.get_array_module(operands[0])
+    with numpy.errstate(all='ignore'):
+        if xp is not numpy or math.prod(shape) <= BLOCK:
+            return [xp.asarray(_sum_to(_spread(xp, value, shape), wanted), dtype)
+                    for value, wanted, dtype in zip(
+                        formulas(*operands), wanted_shapes, wanted_dtypes)]
+        outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
+                   for wanted, dtype in zip(wanted_shapes, wanted_dtypes)]
+        for block in _blocks(shape):
+            values = formulas(*[_part(a, block, len(shape)) for a in operands])
+            for output, value in zip(outputs, values):
+                part = _part(output, block, len(shape))
+                if output.shape == shape:
+                    part[...] = value
+                else:
+                    part += _sum_to(value, part.shape)
+        return [_cast(output, dtype) for output, dtype in zip(outputs, wanted_dtypes)]
+
+
+def _blocks(shape):
+    """Index tuples, slices of the leading axes, that cut ``shape`` into about BLOCK elements."""
+    axis = next(i for i in range(len(shape)) if math.prod(shape[i + 1:]) <= BLOCK)
+    step = BLOCK // math.prod(shape[axis + 1:])
+    outer = [[slice(i, i + 1) for i in range(n)] for n in shape[:axis]]
+    return itertools.product(*outer, [slice(i, i + step) for i in range(0, shape[axis], step)])
+
+
+def _part(array, block, ndim):
+    """A view of the part of ``array`` that meets ``block`` when broadcast to ``ndim`` axes."""
+    index = block[ndim - array.ndim:]
+    return array[(*(slice(None) if n == 1 else s for s, n in zip(index, array.shape)), ...)]
+
+
+def _spread(xp, value, shape):
+    return value if numpy.shape(value) == shape else xp.broadcast_to(value, shape)
+
+
+def _sum_to(array, shape):
+    if array.shape == shape:
+        return array
+    lead = array.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(
+        lead + i for i, n in enumerate(shape) if n == 1 and array.shape[lead + i] != 1)
+    # Add in float64: a gradient summed over a million rows should not drift in float32.
+    return array.sum(axis=axes, dtype=numpy.float64).reshape(shape)

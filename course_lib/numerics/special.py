@@ -1,0 +1,550 @@
+"""Stable elementary and special functions, for arrays and for Chainer variables alike.
+
+Given arrays, each function returns an array at once; given a variable, it returns a variable that
+can be differentiated any number of times. ``value`` is the formula, ``partials`` its derivative:
+reading the two side by side is reading the mathematics.
+
+Where NumPy or SciPy has a function to working precision, it is used. What is added here is what
+they lack: differences that would cancel (``log1pmx``, ``expm1mx``, ``stirling_error``) and
+logarithms of quantities that would underflow (``softplus``, ``log1mexp``).
+"""
+import math
+
+import chainer
+from chainer import backend
+from chainer import functions as F
+import numpy
+import scipy.special
+
+from course_lib.numerics.elementwise import Elementwise
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def data(x):
+    """The array inside a variable, or the array itself."""
+    return x.array if isinstance(x, chainer.Variable) else x
+
+
+def xp_of(*arrays):
+    """:mod:`numpy` or :mod:`cupy`, whichever the arrays (or variables) live in."""
+    return backend.get_array_module(*arrays)
+
+
+def special_of(xp):
+    """:mod:`scipy.special` for NumPy, :mod:`cupyx.scipy.special` for CuPy."""
+    if xp is numpy:
+        return scipy.special
+    import cupyx.scipy.special
+    return cupyx.scipy.special
+
+
+def apply(node, *inputs):
+    """Runs a node on arrays without a graph, or on variables with one."""
+    for x in inputs:
+        if isinstance(x, chainer.Variable):
+            return node(*inputs)
+    return node.on_arrays(*inputs)
+
+
+def _unary(node, x):
+    """Like :func:`apply`, without its overhead: the formula is one ufunc, whatever the dtype."""
+    return node(x) if isinstance(x, chainer.Variable) else node.value(x)
+
+
+def where(condition, x, y):
+    """``x`` where the (array) condition holds, ``y`` elsewhere; broadcasts; numbers are welcome.
+
+    A gradient reaches only the chosen side, but beware: if the side *not* chosen has an infinite
+    derivative, 0 · inf makes it NaN. Make the other side harmless first (``where`` its argument).
+    """
+    if isinstance(x, chainer.Variable) or isinstance(y, chainer.Variable):
+        like = x if isinstance(x, chainer.Variable) else y
+        xp = like.xp
+        x, y = (v if isinstance(v, chainer.Variable) else xp.asarray(v, dtype=like.dtype)
+                for v in (x, y))
+        return F.where(condition, x, y)
+    return xp_of(condition, x, y).where(condition, x, y)
+
+
+class _Unary(Elementwise):
+    """A function that NumPy has under the name ``ufunc``, with its derivative."""
+
+    def value(self, x):
+        return getattr(xp_of(x), self.ufunc)(x)
+
+
+class Exp(_Unary):
+    ufunc = 'exp'
+
+    def partials(self, x):
+        return [lambda: exp(x)]
+
+
+class Log(_Unary):
+    ufunc = 'log'
+
+    def partials(self, x):
+        return [lambda: 1 / x]
+
+
+class Log1p(_Unary):
+    ufunc = 'log1p'
+
+    def partials(self, x):
+        return [lambda: 1 / (1 + x)]
+
+
+class Expm1(_Unary):
+    ufunc = 'expm1'
+
+    def partials(self, x):
+        return [lambda: exp(x)]
+
+
+class Sqrt(_Unary):
+    ufunc = 'sqrt'
+
+    def partials(self, x):
+        return [lambda: 0.5 / sqrt(x)]
+
+
+class Tanh(_Unary):
+    ufunc = 'tanh'
+
+    def partials(self, x):
+        return [lambda: 1 - tanh(x) ** 2]
+
+
+class Sin(_Unary):
+    ufunc = 'sin'
+
+    def partials(self, x):
+        return [lambda: cos(x)]
+
+
+class Cos(_Unary):
+    ufunc = 'cos'
+
+    def partials(self, x):
+        return [lambda: -sin(x)]
+
+
+class Arctan(_Unary):
+    ufunc = 'arctan'
+
+    def partials(self, x):
+        return [lambda: 1 / (1 + x * x)]
+
+
+class Abs(Elementwise):
+    def value(self, x):
+        return abs(x)
+
+    def partials(self, x):
+        return [lambda: xp_of(data(x)).sign(data(x))]
+
+
+class Sigmoid(Elementwise):
+    def value(self, x):
+        # e^x / (1 + e^x) keeps the relative precision of the left tail; at 40 it is already 1, in
+        # float64 too, so that clipping there changes nothing but the overflow.
+        y = xp_of(x).exp(x.clip(-math.inf, 40))
+        return y / (1 + y)
+
+    def partials(self, x):
+        return [lambda: sigmoid(x) * sigmoid(-x)]
+
+
+class Softplus(Elementwise):
+    def value(self, x):
+        y = x.clip(0, math.inf)
+        y += log1p_of_unit(xp_of(x).exp(-abs(x)))
+        return y
+
+    def partials(self, x):
+        return [lambda: sigmoid(x)]
+
+
+class LogSigmoid(Elementwise):
+    def value(self, x):
+        y = x.clip(-math.inf, 0)
+        y -= log1p_of_unit(xp_of(x).exp(-abs(x)))
+        return y
+
+    def partials(self, x):
+        return [lambda: sigmoid(-x)]
+
+
+class Log1mExp(Elementwise):
+    def value(self, x):
+        xp = xp_of(x)
+        # Near 0, 1 - exp(-x) cancels and expm1 does not; far out log1p keeps the tail exp(-x).
+        # (Maechler 2012, "Accurately computing log(1 - exp(-|a|))", eq. 7: switch at log 2.)
+        near = xp.log(-xp.expm1(-x))
+        far = xp.log1p(-xp.exp(-x))
+        return xp.where(x < math.log(2), near, far)
+
+    def partials(self, x):
+        return [lambda: 1 / expm1(x)]
+
+
+class Log1pMx(Elementwise):
+    def value(self, x):
+        xp = xp_of(x)
+        small = abs(x) < 0.25
+        # log1p(x) = 2 atanh(r), r = x / (2 + x); the series in r^2 converges twice as fast as in x.
+        r = xp.where(small, x, 0) / (2 + xp.where(small, x, 0))
+        s = r * r
+        tail = polynomial(s, [2 / (2 * k + 1) for k in range(1, 10)]) * s
+        return xp.where(small, r * (tail - xp.where(small, x, 0)), xp.log1p(x) - x)
+
+    def partials(self, x):
+        return [lambda: -x / (1 + x)]
+
+
+class Expm1Mx(Elementwise):
+    def value(self, x):
+        xp = xp_of(x)
+        small = abs(x) < 1
+        t = xp.where(small, x, 0)
+        series = t * t * polynomial(t, [1 / math.factorial(k) for k in range(2, 20)])
+        return xp.where(small, series, xp.expm1(x) - x)
+
+    def partials(self, x):
+        return [lambda: expm1(x)]
+
+
+class Logit(Elementwise):
+    def value(self, p):
+        xp = xp_of(p)
+        # log p - log(1 - p) cancels near p = 1/2, where 2p - 1 is exact.
+        centre = abs(p - 0.5) < 0.25
+        near = xp.log1p((2 * p - 1) / (1 - p))
+        return xp.where(centre, near, xp.log(p) - xp.log1p(-p))
+
+    def partials(self, p):
+        return [lambda: 1 / (p * (1 - p))]
+
+
+class Lgamma(Elementwise):
+    def value(self, x):
+        return special_of(xp_of(x)).gammaln(x)
+
+    def partials(self, x):
+        return [lambda: digamma(x)]
+
+
+class Digamma(Elementwise):
+    def value(self, x):
+        return special_of(xp_of(x)).digamma(x)
+
+    def partials(self, x):
+        return [lambda: polygamma(1, x)]
+
+
+class Polygamma(Elementwise):
+    upcast = True
+
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+
+    def value(self, x):
+        xp = xp_of(x)
+        # (-1)^(n+1) n! zeta(n+1, x): the Hurwitz zeta function keeps full relative precision.
+        factor = (-1) ** (self.n + 1) * math.factorial(self.n)
+        return factor * special_of(xp).zeta(xp.asarray(self.n + 1, x.dtype), x)
+
+    def partials(self, x):
+        return [lambda: polygamma(self.n + 1, x)]
+
+
+class StirlingError(Elementwise):
+    """lgamma(x + 1) - (x + 1/2) log x + x - log(2 pi)/2, or its derivative of the given order."""
+
+    upcast = True
+    SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156,
+              -3617 / 122400)
+
+    def __init__(self, order=0):
+        super().__init__()
+        self.order = order
+
+    def value(self, x):
+        xp = xp_of(x)
+        large = x > 10
+        t = 1 / xp.where(large, x, 11)
+        m = self.order
+        # The m-th derivative of sum_j c_j x^-(2j+1), the asymptotic series (NIST DLMF 5.11.1).
+        coefficients = [c * math.prod(-(2 * j + 1) - i for i in range(m))
+                        for j, c in enumerate(self.SERIES)]
+        series = t ** (1 + m) * polynomial(t * t, coefficients)
+        return xp.where(large, series, self.exact(xp.where(large, 1, x)))
+
+    def exact(self, x):
+        """The definition, for x up to 10, where it loses few digits."""
+        m = self.order
+        if m == 0:
+            return lgamma(x + 1) - (x + 0.5) * xp_of(x).log(x) + x - HALF_LOG_2PI
+        if m == 1:
+            return digamma(x + 1) - xp_of(x).log(x) - 0.5 / x
+        return polygamma(m - 1, x + 1) - (-1) ** m * x ** (1 - m) * (
+            math.factorial(m - 2) - 0.5 * math.factorial(m - 1) / x)
+
+    def partials(self, x):
+        return [lambda: apply(type(self)(self.order + 1), x)]
+
+
+class GammaHalfStep(StirlingError):
+    """log Gamma(x + 1/2) - log Gamma(x) - log(x)/2, or its derivative of the given order."""
+
+    # Stirling's series at x + 1/2 less that at x (NIST DLMF 5.11.8 with h = 1/2 and h = 0).
+    SERIES = tuple(c * (2.0 ** -(2 * j + 1) - 2) for j, c in enumerate(StirlingError.SERIES))
+
+    def exact(self, x):
+        m = self.order
+        if m == 0:
+            return lgamma(x + 0.5) - lgamma(x) - 0.5 * xp_of(x).log(x)
+        if m == 1:
+            return digamma(x + 0.5) - digamma(x) - 0.5 / x
+        return (polygamma(m - 1, x + 0.5) - polygamma(m - 1, x)
+                + 0.5 * (-1) ** m * math.factorial(m - 1) / x ** m)
+
+
+class Ndtr(Elementwise):
+    def value(self, x):
+        return special_of(xp_of(x)).ndtr(x)
+
+    def partials(self, x):
+        return [lambda: exp(-0.5 * x * x - HALF_LOG_2PI)]
+
+
+class LogNdtr(Elementwise):
+    upcast = True
+
+    def value(self, x):
+        return special_of(xp_of(x)).log_ndtr(x)
+
+    def partials(self, x):
+        return [lambda: normal_hazard(-x)]
+
+
+class NormalHazard(Elementwise):
+    upcast = True
+
+    def value(self, x):
+        xp = xp_of(x)
+        # The scaled erfcx(x) = e^(x^2) erfc(x): neither density nor tail underflows in it.
+        return math.sqrt(2 / math.pi) / special_of(xp).erfcx(x * math.sqrt(0.5))
+
+    def partials(self, x):
+        def derivative():
+            y = normal_hazard(x)
+            return y * (y - x)
+        return [derivative]
+
+
+class Ndtri(Elementwise):
+    upcast = True
+
+    def value(self, x):
+        return special_of(xp_of(x)).ndtri(x)
+
+    def partials(self, x):
+        def derivative():
+            y = ndtri(x)
+            return exp(0.5 * y * y + HALF_LOG_2PI)
+        return [derivative]
+
+
+def exp(x):
+    """e^x."""
+    return _unary(Exp(), x)
+
+
+def log(x):
+    """Natural logarithm; -inf at 0."""
+    return _unary(Log(), x)
+
+
+def log1p(x):
+    """log(1 + x), exact for small x."""
+    return _unary(Log1p(), x)
+
+
+def expm1(x):
+    """e^x - 1, exact for small x."""
+    return _unary(Expm1(), x)
+
+
+def sqrt(x):
+    """Square root."""
+    return _unary(Sqrt(), x)
+
+
+def tanh(x):
+    """Hyperbolic tangent."""
+    return _unary(Tanh(), x)
+
+
+def sin(x):
+    """Sine of x radians."""
+    return _unary(Sin(), x)
+
+
+def cos(x):
+    """Cosine of x radians."""
+    return _unary(Cos(), x)
+
+
+def arctan(x):
+    """Inverse tangent, in radians."""
+    return _unary(Arctan(), x)
+
+
+def absolute(x):
+    """|x|, with derivative 0 at 0."""
+    return apply(Abs(), x)
+
+
+def sigmoid(x):
+    """The logistic function 1 / (1 + e^-x), with both tails to full relative precision.
+
+    >>> f'{sigmoid(numpy.float32(-80)):.4g}'
+    '1.805e-35'
+    """
+    return apply(Sigmoid(), _array(x))
+
+
+def softplus(x):
+    """log(1 + e^x) = max(x, 0) + log1p(e^-|x|): no overflow, no lost tail.
+
+    >>> y = softplus(numpy.float32([-20, 0, 1000]))
+    >>> [f'{v:.4g}' for v in y]
+    ['2.061e-09', '0.6931', '1000']
+    """
+    return apply(Softplus(), _array(x))
+
+
+def log_sigmoid(x):
+    """log sigmoid(x) = -softplus(-x) = min(x, 0) - log1p(e^-|x|)."""
+    return apply(LogSigmoid(), _array(x))
+
+
+def logit(p):
+    """log(p / (1 - p)), the inverse of :func:`sigmoid`; -inf at 0 and inf at 1."""
+    return apply(Logit(), p)
+
+
+def log1mexp(x):
+    """log(1 - e^-x) for x > 0 (Maechler 2012, eq. 7)."""
+    return apply(Log1mExp(), x)
+
+
+def log1pmx(x):
+    """log(1 + x) - x, without the cancellation at small x."""
+    return apply(Log1pMx(), x)
+
+
+def expm1mx(x):
+    """e^x - 1 - x, without the cancellation at small x."""
+    return apply(Expm1Mx(), x)
+
+
+def lgamma(x):
+    """log Gamma(x) for x > 0."""
+    return apply(Lgamma(), x)
+
+
+def digamma(x):
+    """The derivative of log Gamma."""
+    return apply(Digamma(), x)
+
+
+def polygamma(n, x):
+    """The ``n``-th derivative of digamma, n >= 1, for x > 0."""
+    return apply(Polygamma(n), x)
+
+
+def stirling_error(x):
+    """log Gamma(x + 1) minus Stirling's formula: what Loader (2000) calls delta(x).
+
+    delta(x) = lgamma(x + 1) - (x + 1/2) log x + x - log(2 pi) / 2, about 1 / (12 x).
+    """
+    return apply(StirlingError(), x)
+
+
+def gamma_half_step(x):
+    """log(Gamma(x + 1/2) / (Gamma(x) sqrt(x))), about -1 / (8 x)."""
+    return apply(GammaHalfStep(), x)
+
+
+def ndtr(x):
+    """The standard normal distribution function."""
+    return apply(Ndtr(), x)
+
+
+def log_ndtr(x):
+    """The logarithm of the standard normal distribution function, finite far into the left tail."""
+    return apply(LogNdtr(), x)
+
+
+def normal_density(x):
+    """The standard normal density e^(-x^2 / 2) / sqrt(2 pi)."""
+    return exp(-0.5 * x * x - HALF_LOG_2PI)
+
+
+def normal_hazard(x):
+    """Density over upper tail of the standard normal, phi(x) / ndtr(-x): about x for large x."""
+    return apply(NormalHazard(), x)
+
+
+def ndtri(x):
+    """The standard normal quantile function, the inverse of :func:`ndtr`."""
+    return apply(Ndtri(), x)
+
+
+def log1p_of_unit(u):
+    """log(1 + u) for an array 0 <= u <= 1, to working precision.
+
+    NumPy's ``log`` is vectorised on every processor and its ``log1p`` on few. With w = 1 + u
+    rounded, log(w) lacks only what the rounding lost, u - (w - 1), which is added back; the error
+    of doing so to first order is below half a unit in the last place (Kahan's trick).
+    """
+    xp = xp_of(u)
+    if xp is not numpy:
+        return xp.log1p(u)
+    w = 1 + u
+    y = numpy.log(w)
+    w -= 1
+    w -= u
+    y -= w
+    return y
+
+
+_LOG_FACTORIAL = scipy.special.gammaln(numpy.arange(1, 1 << 12, dtype=numpy.float64))
+
+
+def log_factorial(k):
+    """log k! of an array of non-negative whole numbers: a table look-up where the table reaches."""
+    xp = xp_of(k)
+    if xp is numpy and k.size and k.max() < len(_LOG_FACTORIAL):
+        table = _LOG_FACTORIAL if k.dtype == numpy.float64 else _LOG_FACTORIAL_32
+        return table[k.astype(numpy.intp)]
+    return special_of(xp).gammaln(k + 1).astype(k.dtype, copy=False)
+
+
+_LOG_FACTORIAL_32 = _LOG_FACTORIAL.astype(numpy.float32)
+
+
+def polynomial(x, coefficients):
+    """Horner's rule: coefficients[0] + coefficients[1] x + ..."""
+    result = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        result = result * x + c
+    return result
+
+
+def _array(x):
+    return x if isinstance(x, chainer.Variable) or hasattr(x, 'dtype') else numpy.asarray(x)
