@@ -4,7 +4,7 @@
 # make portability  the notebooks under old and new NumPy, two BLAS code paths, one and two threads
 # make clean        remove what these made
 
-PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
 	done)
 ifeq ($(OS),Windows_NT)

@@ -5,6 +5,8 @@ import chainer
 import numpy
 
 NOT_ATTEMPTED = 'Not attempted yet. Replace the three dots with your answer and run the cell again.'
+NOTHING_RETURNED = ('Not attempted yet: the function returns nothing. Replace the three dots, and end '
+                    'with return.')
 
 
 class Mistake(NamedTuple):
@@ -55,7 +57,7 @@ class Exercise:
         else:
             results = [answer]
         if any(_missing(result) for result in results):
-            return NOT_ATTEMPTED
+            return NOTHING_RETURNED if callable(answer) else NOT_ATTEMPTED
         try:
             got = [_array(result) for result in results]
         except (TypeError, ValueError):
@@ -101,6 +103,9 @@ class Exercise:
         return self._how_far(got)
 
     def _how_far(self, got):
+        rough = max(0.02, 3 * self.rtol)
+        if all(numpy.allclose(g, r, rough, 0) for g, r in zip(got, self.right)):
+            return 'Not yet, but close: give more digits, or refine the grid that you searched.'
         g = numpy.concatenate([x.ravel() for x in got])
         r = numpy.concatenate([x.ravel() for x in self.right])
         if g.size == 1:

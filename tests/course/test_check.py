@@ -26,6 +26,16 @@ def naive_nll(z, y):
         return -np.mean(np.where(y == 1, np.log(p), np.log(1 - p)))
 
 
+def overflowing_nll(z, y):
+    with np.errstate(all='ignore'):
+        return np.mean(np.log(1 + np.exp(z)) - y * z)
+
+
+def clipped_nll(z, y):
+    p = np.clip(F.sigmoid(np.float64(z)).array, 1e-7, 1 - 1e-7)
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
 def residual(a, b, t, y):
     return 1 / (1 + np.exp(-(a + b * t))) - y
 
@@ -72,8 +82,8 @@ CASES = [
     (lesson01.mean_nll, nll, 'Correct.'),
     (lesson01.mean_nll, nll_numpy, 'Correct.'),
     (lesson01.mean_nll, lambda z, y: F.sigmoid_cross_entropy(z, y), 'Correct.'),
-    (lesson01.mean_nll, lambda z, y: ..., NOT_YET),
-    (lesson01.mean_nll, lambda z, y: None, NOT_YET),
+    (lesson01.mean_nll, lambda z, y: ..., 'Not attempted yet: the function returns nothing'),
+    (lesson01.mean_nll, lambda z, y: None, 'Not attempted yet: the function returns nothing'),
     (lesson01.mean_nll, ..., NOT_YET),
     (lesson01.mean_nll, 0.7, 'write a function'),
     (lesson01.mean_nll, lambda z, y: -nll_numpy(z, y), 'A loss is minus the log-likelihood'),
@@ -82,26 +92,35 @@ CASES = [
     (lesson01.mean_nll, lambda z, y: nll_numpy(z, 1 - y), 'have changed places'),
     (lesson01.mean_nll, lambda z, y: np.exp(-nll_numpy(z, y)), 'this is a probability'),
     (lesson01.mean_nll, naive_nll, 'a NaN or an infinity'),
+    (lesson01.mean_nll, overflowing_nll, 'e^z overflows'),
+    (lesson01.mean_nll, clipped_nll, 'clipping p'),
     (lesson01.mean_nll, lambda z, y: np.logaddexp(0, z) - y * z, 'the shape is (4,), where () is'),
     (lesson01.mean_nll, lambda z: 0, 'your function raised TypeError'),
     (lesson01.mean_nll, lambda z, y: [[1, 2], [3]], 'should consist of numbers'),
 
-    (lesson01.best_p, 7 / 23, 'Correct.'),
-    (lesson01.best_p, np.float32(0.3043), 'Correct.'),
-    (lesson01.best_p, chainer.Variable(np.array([7 / 23])), 'Correct.'),
-    (lesson01.best_p, 16 / 23, 'not of its absence'),
-    (lesson01.best_p, np.log(7 / 16), 'the logit of p'),
-    (lesson01.best_p, 8 / 25, "Laplace's rule"),
-    (lesson01.best_p, 7, 'the number of flights'),
+    (lesson01.best_p, 3 / 19, 'Correct.'),
+    (lesson01.best_p, np.float32(0.1579), 'Correct.'),
+    (lesson01.best_p, chainer.Variable(np.array([3 / 19])), 'Correct.'),
+    (lesson01.best_p, 16 / 19, 'not of its absence'),
+    (lesson01.best_p, 7 / 23, 'the frequency on all flights'),
+    (lesson01.best_p, 1.0, 'the flights below 65'),
+    (lesson01.best_p, 3 / 18, 'includes the flight at 66'),
+    (lesson01.best_p, np.log(3 / 16), 'the logit of p'),
+    (lesson01.best_p, 4 / 21, "Laplace's rule"),
+    (lesson01.best_p, 3, 'the number of flights'),
+    (lesson01.best_p, 0.16, 'Not yet, but close'),
 
     (lesson01.gradient, grad, 'Correct.'),
     (lesson01.gradient, lambda *v: np.array(grad(*v)), 'Correct.'),
     (lesson01.gradient, grad_by_chainer, 'Correct.'),
-    (lesson01.gradient, lambda *v: [..., ...], NOT_YET),
+    (lesson01.gradient, lambda *v: [..., ...], 'Not attempted yet: the function returns nothing'),
     (lesson01.gradient, lambda *v: [-g for g in grad(*v)], 'gradient of the log-likelihood'),
     (lesson01.gradient, lambda *v: [g * 23 for g in grad(*v)], 'this is the sum'),
     (lesson01.gradient, lambda *v: grad(*v)[::-1], 'the intercept comes first'),
     (lesson01.gradient, lambda *v: [grad(*v)[0]] * 2, 'the chain rule'),
+    (lesson01.gradient, lambda *v: [grad(*v)[0], grad(*v)[0] * v[2].mean()], 'before you take'),
+    (lesson01.gradient, lambda a, b, t, y: [(a + b * t - y).mean(), ((a + b * t - y) * t).mean()],
+     'not the logit itself'),
     (lesson01.gradient, lambda a, b, t, y: np.outer(t, y), 'the shape is (23, 23), where (2,) is'),
     (lesson01.gradient, lambda *v: [grad(*v)[0], 0.], '2 of 4 numbers are right'),
 
@@ -111,6 +130,11 @@ CASES = [
     (lesson01.slope_interval, [-0.0608, -0.5154], 'the lower one first'),
     (lesson01.slope_interval, [-0.4443, -0.0200], '1.96 standard errors'),
     (lesson01.slope_interval, [..., ...], NOT_YET),
+    (lesson01.slope_interval, [-0.2492, -0.2180], 'the intercept was held fixed'),
+    (lesson01.slope_interval, [-0.4863, -0.0692], 'the intercept was held fixed'),
+    (lesson01.slope_interval, [-0.685, -0.00332], 'half of 3.84'),
+    (lesson01.slope_interval, [-3.555, -0.419], 'per °F'),
+    (lesson01.slope_interval, [-0.51, -0.058], 'Not yet, but close'),
     (lesson01.slope_interval, [-0.4, -0.0608], '1 of 2 numbers'),
 ]
 
@@ -119,13 +143,13 @@ CASES = [
 def test_verdict(exercise, answer, expected):
     verdict = exercise.judge(answer)
     assert expected in verdict, verdict
-    if expected not in ('Correct.', NOT_YET):
-        assert verdict.startswith('Not yet: ')
+    if not verdict.startswith(('Correct.', 'Not attempted yet')):
+        assert verdict.startswith(('Not yet: ', 'Not yet, but close'))
     assert verdict == exercise.judge(answer)
 
 
 def test_calling_prints_the_verdict_and_returns_nothing(capsys):
-    assert lesson01.best_p(7 / 23) is None
+    assert lesson01.best_p(3 / 19) is None
     assert capsys.readouterr().out.startswith('Correct.')
 
 
