@@ -112,6 +112,11 @@ SUBSTITUTIONS = (
       'dtype=numpy.float64)',
       'NumPy 1.24 removed numpy.float.',
       count=6),
+    S('chainer/distribution.py',
+      'return dist1.entropy() + kl_divergence(dist1, dist2)',
+      'return dist1.entropy + kl_divergence(dist1, dist2)',
+      'entropy is a property of every distribution: chainer.cross_entropy '
+      'called its value, and so always raised.'),
     S('chainer/distributions/categorical.py',
       "        mg = numpy.meshgrid(\n"
       "            *(range(i) for i in self.batch_shape),\n"

@@ -168,6 +168,12 @@ def test_categorical_log_prob(batch_shape, wrap):
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
+def test_cross_entropy_is_entropy_plus_divergence():
+    p, q = D.Normal(np.float32([0.]), np.float32([1.])), D.Normal(np.float32([1.]), np.float32([2.]))
+    expected = p.entropy.array + chainer.kl_divergence(p, q).array
+    np.testing.assert_allclose(chainer.cross_entropy(p, q).array, expected)
+
+
 def test_debug_print_names_the_cpu():
     x = chainer.Variable(np.zeros(3, np.float32))
     assert '- device: CPU\n' in x.debug_print()
