@@ -92,7 +92,7 @@ class KLOfLogits(Elementwise):
         xp = special.xp_of(z1)
         flip = xp.where(z1 > 0, -1, 1)
         p, d = sigmoid(flip * z1), flip * (z2 - z1)
-        near = abs(d) < 30
+        near = abs(d) < 2
         d0 = xp.where(near, d, 0)
         u = p * xp.expm1(d0)
         close = log1pmx(u) + p * expm1mx(d0)

@@ -43,18 +43,18 @@ class Distribution(chainer.distribution.Distribution):
 
     def _take(self, **given):
         """Promotes, checks and keeps the parameters that are not ``None``."""
+        owner = type(self).__name__
         given = {name: value for name, value in given.items() if value is not None}
         dtype = _common_dtype(given)
-        self._given = {name: as_variable(type(self).__name__, name, value, dtype)
+        self._given = {name: as_variable(owner, name, value, dtype)
                        for name, value in given.items()}
-        self._xp = _common_xp(type(self).__name__, self._given)
+        self._xp = _common_xp(owner, self._given)
         if validation.is_enabled():
             for name, variable in self._given.items():
-                validation.check(type(self).__name__, name, variable.array, self.domains[name])
+                validation.check(owner, name, variable.array, self.domains[name])
         self._batch_shape = _broadcast_shape(
-            type(self).__name__,
-            {name: v.shape[:v.ndim - self._event_ndim.get(name, 0)]
-             for name, v in self._given.items()})
+            owner, {name: v.shape[:v.ndim - self._event_ndim.get(name, 0)]
+                    for name, v in self._given.items()})
 
     def _exactly_one(self, **given):
         """Raises unless exactly one of the alternative parameters is given."""
@@ -108,26 +108,40 @@ class Distribution(chainer.distribution.Distribution):
         """
         owner = type(self).__name__
         domain = domain or self.observed
-        variable = as_variable(owner, name, x, self.dtype, promote=True)
-        array = variable.array
+        if self.observed is None:
+            x = as_variable(owner, name, x, self.dtype, promote=True)
+            array = x.array
+        else:
+            x = array = as_array(owner, name, special.data(x),
+                                 numpy.promote_types(self.dtype, 'f'), promote=True)
         if special.xp_of(array) is not self.xp:
             raise TypeError(
                 f'{owner}: {name} is a {special.xp_of(array).__name__} array but the parameters '
                 f'are {self.xp.__name__} arrays; move one with chainer.get_device(...).send')
         shape = self.batch_shape + self.event_shape
-        try:
-            broadcast = numpy.broadcast_shapes(array.shape, shape)
-        except ValueError:
-            broadcast = None
         n_event = len(self.event_shape)
-        if broadcast is None or (
-                n_event and array.shape[-n_event:] != self.event_shape):
+        if array.shape != shape and not (
+                _broadcastable(array.shape, shape)
+                and array.shape[array.ndim - n_event:] == self.event_shape):
             raise ValueError(
                 f'{owner}: {name} has shape {array.shape}, which does not broadcast with '
                 f'batch_shape {self.batch_shape} + event_shape {self.event_shape}')
         if validation.is_enabled():
             validation.check(owner, name, array, domain or validation.extended_real)
-        return variable if self.observed is None else array
+        return x
+
+    def _where_possible(self, x, possible, log_prob, filler=0):
+        """``log_prob(x)``; -inf, without a gradient, for an ``x`` that cannot be observed.
+
+        Only with checks off: with checks on, ``_observe`` has raised an error already.
+        """
+        if validation.is_enabled():
+            return log_prob(x)
+        allowed = possible(x)
+        if allowed.all():
+            return log_prob(x)
+        y = log_prob(special.where(allowed, x, filler))
+        return special.where(self.xp.broadcast_to(allowed, y.shape), y, -math.inf)
 
     # -- sampling --------------------------------------------------------------------------
 
@@ -212,6 +226,11 @@ def as_variable(owner, name, value, dtype, promote=False):
         if value.dtype.kind == 'f':
             return F.cast(value, dtype)
         value = value.array
+    return chainer.Variable(as_array(owner, name, value, dtype, promote), requires_grad=False)
+
+
+def as_array(owner, name, value, dtype, promote=False):
+    """A floating array of ``dtype`` made of a number, list or array; see :func:`as_variable`."""
     if not hasattr(value, 'dtype'):
         try:
             value = numpy.asarray(value)
@@ -223,9 +242,7 @@ def as_variable(owner, name, value, dtype, promote=False):
                         f'got {type(value).__name__} of dtype {value.dtype}')
     if value.dtype != dtype and not (promote and value.dtype.kind == 'f'):
         value = value.astype(dtype)
-    if not hasattr(value, '__array_interface__') or not isinstance(value, numpy.ndarray):
-        value = special.xp_of(value).asarray(value)
-    return chainer.Variable(value, requires_grad=False)
+    return value if isinstance(value, numpy.ndarray) else special.xp_of(value).asarray(value)
 
 
 def _common_dtype(given):
@@ -236,11 +253,12 @@ def _common_dtype(given):
 
 
 def _common_xp(owner, variables):
-    modules = {name: special.xp_of(v.array) for name, v in variables.items()}
-    if len({m.__name__ for m in modules.values()}) > 1:
-        where = ', '.join(f'{name} is a {m.__name__} array' for name, m in modules.items())
+    modules = {special.xp_of(v.array) for v in variables.values()}
+    if len(modules) > 1:
+        where = ', '.join(f'{name} is a {special.xp_of(v.array).__name__} array'
+                          for name, v in variables.items())
         raise TypeError(f'{owner}: all parameters must live on one device; {where}')
-    return next(iter(modules.values()))
+    return modules.pop()
 
 
 def _broadcast_shape(owner, shapes):
@@ -253,6 +271,14 @@ def _broadcast_shape(owner, shapes):
         text = ', '.join(f'{name} {shape}' for name, shape in shapes.items())
         raise ValueError(
             f'{owner}: the shapes of the parameters do not broadcast: {text}') from None
+
+
+def _broadcastable(*shapes):
+    try:
+        numpy.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
 
 
 def _as_shape(sample_shape):

@@ -1,11 +1,11 @@
-"""Functions of a standardised observation z = (x - loc) / scale, in which families agree."""
+"""What location-scale families share: x = loc + scale * z, where z has one standard distribution."""
 import numpy
 
-from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions import validation
-from course_lib.numerics import special
+from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
-from course_lib.numerics.special import exp, where
+from course_lib.numerics.special import exp, log1pmx, where
 
 
 def standardize(x, loc, log_scale):
@@ -17,14 +17,24 @@ def standardize(x, loc, log_scale):
     return (x - loc) / root / root, root
 
 
+def ratio_excess(a, b):
+    """r - 1 - log(r) for the ratio r = a / b of two arrays of positive numbers; 0 where a = b."""
+    xp = special.xp_of(a)
+    # The difference a - b is exact where the ratio is close to 1, and r - 1 is not.
+    u = (a - b) / b
+    small = u < -0.5
+    return xp.where(small, u - (xp.log(a) - xp.log(b)), -log1pmx(xp.where(small, 0, u)))
+
+
 class OfStandardized(Elementwise):
     """curve(z) with z = (x - loc) / scale: a cdf, a survival function, or the logarithm of one.
 
-    Evaluated in float64: in the tails the relative error of z is multiplied by z^2 or e^z.
+    Evaluated in float64, because in the tails the relative error of the result is that of z many
+    times over.
 
     Args:
-        curve: A function of z.
-        slope: Its derivative.
+        curve: A function of z, an array.
+        slope: Its derivative, of an array or a variable.
         is_log (bool): Whether the third input is log_scale rather than scale.
     """
 
@@ -45,21 +55,30 @@ class OfStandardized(Elementwise):
             z, root = standardize(x, loc, scale)
         else:
             z = (x - loc) / scale
-        finite = abs(special.data(z)) < float('inf')
+        finite = abs(special.data(z)) < numpy.inf
         z = where(finite, z, 0.)
-        slope = where(finite, self.slope(z), 0.)   # flat at infinity
+        slope = where(finite, self.slope(z), 0.)   # an infinite x is the flat end of the curve
 
         def in_x():
             return slope / root / root if self.is_log else slope / scale
 
-        return [in_x, lambda: -in_x(),
-                lambda: -slope * z if self.is_log else -slope * z / scale]
+        return [in_x, lambda: -in_x(), lambda: -slope * z if self.is_log else -slope * z / scale]
+
+
+class Affine(Elementwise):
+    """loc + scale z."""
+
+    def value(self, z, loc, scale):
+        return loc + scale * z
+
+    def partials(self, z, loc, scale):
+        return [lambda: scale, lambda: 1., lambda: z]
 
 
 class LocationScale(Distribution):
-    """x = loc + scale * z, where z has a fixed, standard distribution.
+    """Base of the families in which x = loc + scale * z with a z that has no parameters.
 
-    A subclass defines the functions of z; see :class:`~course_lib.distributions.Laplace`.
+    A subclass gives ``_noise`` (draws of z) and ``_quantile`` (the quantile function of z).
     """
 
     domains = {'loc': validation.real, 'scale': validation.positive}
@@ -79,3 +98,21 @@ class LocationScale(Distribution):
     def scale(self):
         """The scale."""
         return self._given['scale']
+
+    def _of_z(self, curve, slope, x):
+        return OfStandardized(curve, slope)(self._observe(x), self.loc, self.scale)
+
+    def icdf(self, x):
+        """The quantile of a probability x: loc + scale * (quantile of z)."""
+        x = self._observe(x, domain=validation.probability)
+        return Affine()(self._quantile(x), self.loc, self.scale)
+
+    def sample_n(self, n, rng=None):
+        """loc + scale * z with a random z: a gradient flows to both parameters."""
+        noise = self._noise(random.generator(self.xp, rng), (n,) + self.batch_shape)
+        return Affine()(noise.astype(self.dtype), self.loc, self.scale)
+
+    @cached_property
+    def mode(self):
+        """loc."""
+        return self._full(self.loc)

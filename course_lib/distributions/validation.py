@@ -13,6 +13,9 @@ import contextlib
 from typing import Callable, NamedTuple
 
 import chainer
+import numpy
+
+from course_lib.numerics.elementwise import BLOCK
 
 chainer.global_config.validate_distributions = True
 
@@ -66,17 +69,20 @@ positive_probability = _between(
     'a probability above 0, up to 1', lambda a: a > 0, lambda a: a <= 1)
 
 
-def _whole(a):
-    return (a >= 0) & (a < _INF) & (a == a.round())
+def _each(words, contains):
+    """The domain given by a condition on each element, tested block by block in cache."""
+    def contains_all(a):
+        if a.size <= BLOCK or not isinstance(a, numpy.ndarray):
+            return bool(contains(a).all())
+        flat = a.reshape(-1)
+        return all(contains(flat[i:i + BLOCK]).all() for i in range(0, flat.size, BLOCK))
+    return Domain(words, contains_all, contains)
 
 
-count = Domain('a whole number, 0 or more', lambda a: bool(_whole(a).all()), _whole)
-trial_count = Domain('a whole number, 1 or more',
-                     lambda a: bool((_whole(a) & (a >= 1)).all()),
-                     lambda a: _whole(a) & (a >= 1))
-binary = Domain('0 or 1',
-                lambda a: a.dtype.kind == 'b' or bool(((a == 0) | (a == 1)).all()),
-                lambda a: (a == 0) | (a == 1))
+count = _each('a whole number, 0 or more', lambda a: (a >= 0) & (a < _INF) & (a == a.round()))
+trial_count = _each(
+    'a whole number, 1 or more', lambda a: (a >= 1) & (a < _INF) & (a == a.round()))
+binary = _each('0 or 1', lambda a: (a == 0) | (a == 1))
 
 
 def check(owner, name, array, domain):
@@ -91,6 +97,7 @@ def check(owner, name, array, domain):
     Raises:
         ValueError: If an element lies outside.
     """
-    if array.size and not domain.contains_all(array):
+    holds = domain.contains if array.ndim == 0 else domain.contains_all
+    if array.size and not holds(array):
         culprit = array[~domain.contains(array)].ravel()[0]
         raise ValueError(f'{owner}: {name} must be {domain.words}; got {float(culprit):.6g}')

@@ -12,7 +12,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-BLOCK = 1 << 16  # elements evaluated at a time, so that temporaries stay in cache
+BLOCK = 1 << 15  # elements evaluated at a time: their temporaries stay in cache
 
 
 class Elementwise(chainer.FunctionNode):
@@ -70,38 +70,42 @@ class Elementwise(chainer.FunctionNode):
 
     def on_arrays(self, *inputs):
         """Evaluates the formula on arrays, all at once and without a graph."""
-        dtype = _floating(numpy.result_type(*inputs))
-        working = _working_dtype(dtype, self.upcast)
+        if len(inputs) == 1 and inputs[0].dtype.char in 'fd' and not self.upcast:
+            with numpy.errstate(all='ignore'):
+                return self.value(*self.constants, *inputs)   # nothing to promote or to cast
+        dtype = numpy.result_type(*inputs)
+        if dtype.kind != 'f':
+            dtype = numpy.promote_types(dtype, numpy.float32)
+        working = self._working_dtype(dtype)
         with numpy.errstate(all='ignore'):
-            y = self.value(*[_cast(a, working) for a in self.constants + inputs])
-        return _cast(y, dtype)
+            return _cast(self.value(*[_cast(a, working) for a in self.constants + inputs]), dtype)
 
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
         dtype = numpy.result_type(*inputs)
-        operands = self._working(self.constants + inputs, dtype)
+        operands = self.constants + inputs
         shape = _broadcast(operands)
-        return tuple(_evaluate(lambda *a: (self.value(*a),), operands, shape, [shape], [dtype]))
+        return tuple(_evaluate(lambda *a: [self.value(*a)], operands, self._working_dtype(dtype),
+                               shape, [shape], [dtype]))
 
     def backward(self, indexes, grad_outputs):
         gy, = grad_outputs
-        inputs = self.get_retained_inputs()
         if chainer.config.enable_backprop:
-            return self._differentiable_gradients(indexes, gy, inputs)
-        arrays = [x.array for x in inputs]
+            return self._differentiable_gradients(indexes, gy, self.get_retained_inputs())
+        arrays = [node.data for node in self.inputs]
 
         def gradients(upstream, *operands):
             partials = self.partials(*operands)
             return [upstream * partials[i]() for i in indexes]
 
-        operands = self._working((gy.array, *self.constants, *arrays), gy.dtype)
         wanted = [arrays[i] for i in indexes]
-        return tuple(chainer.Variable(g) for g in _evaluate(
-            gradients, operands, gy.shape, [a.shape for a in wanted], [a.dtype for a in wanted]))
+        return tuple([chainer.Variable(g) for g in _evaluate(
+            gradients, (gy.array, *self.constants, *arrays), self._working_dtype(gy.dtype),
+            gy.shape, [a.shape for a in wanted], [a.dtype for a in wanted])])
 
     def _differentiable_gradients(self, indexes, gy, inputs):
-        working = _working_dtype(gy.dtype, self.upcast)
-        constants = tuple(chainer.as_variable(_cast(c, working)) for c in self.constants)
+        working = self._working_dtype(gy.dtype)
+        constants = tuple(chainer.as_variable(gy.xp.asarray(c, working)) for c in self.constants)
         variables = tuple(F.cast(x, working) for x in inputs)
         with numpy.errstate(all='ignore'):
             partials = self.partials(*constants, *variables)
@@ -110,9 +114,8 @@ class Elementwise(chainer.FunctionNode):
                        inputs[i].dtype)
                 for i in indexes)
 
-    def _working(self, arrays, dtype):
-        working = _working_dtype(dtype, self.upcast)
-        return [_cast(a, working) for a in arrays]
+    def _working_dtype(self, dtype):
+        return numpy.promote_types(dtype, numpy.float64 if self.upcast else numpy.float32)
 
 
 def _times(gy, partial):
@@ -122,16 +125,8 @@ def _times(gy, partial):
     return gy * partial
 
 
-def _working_dtype(dtype, upcast):
-    return numpy.promote_types(dtype, numpy.float64 if upcast else numpy.float32)
-
-
 def _cast(array, dtype):
     return array if array.dtype == dtype else array.astype(dtype)
-
-
-def _floating(dtype):
-    return dtype if dtype.kind == 'f' else numpy.promote_types(dtype, numpy.float32)
 
 
 def _broadcast(arrays):
@@ -139,28 +134,29 @@ def _broadcast(arrays):
     return shapes.pop() if len(shapes) == 1 else numpy.broadcast_shapes(*shapes)
 
 
-def _evaluate(formulas, operands, shape, wanted_shapes, wanted_dtypes):
-    """Evaluates ``formulas(*operands)``, a sequence of arrays of the operands' broadcast ``shape``.
+def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes):
+    """Evaluates ``formulas(*operands)``, several arrays of the operands' broadcast ``shape``.
 
-    Each result is summed to the shape that is wanted of it. What is large is evaluated in blocks,
-    so that temporaries stay in cache and none of the full shape is ever made.
+    The operands are cast to the ``working`` dtype, and each result is summed to the shape that is
+    wanted of it. What is large is evaluated in blocks, so that temporaries stay in cache and none
+    of the full shape is ever made.
     """
     xp = chainer.backend.get_array_module(operands[0])
     with numpy.errstate(all='ignore'):
         if xp is not numpy or math.prod(shape) <= BLOCK:
-            return [xp.asarray(_sum_to(_spread(xp, value, shape), wanted), dtype)
-                    for value, wanted, dtype in zip(
-                        formulas(*operands), wanted_shapes, wanted_dtypes)]
+            values = formulas(*[_cast(a, working) for a in operands])
+            return [xp.asarray(_fit(value, shape, wanted), dtype)
+                    for value, wanted, dtype in zip(values, wanted_shapes, wanted_dtypes)]
         outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
                    for wanted, dtype in zip(wanted_shapes, wanted_dtypes)]
         for block in _blocks(shape):
-            values = formulas(*[_part(a, block, len(shape)) for a in operands])
+            values = formulas(*[_cast(_part(a, block, len(shape)), working) for a in operands])
             for output, value in zip(outputs, values):
                 part = _part(output, block, len(shape))
                 if output.shape == shape:
                     part[...] = value
                 else:
-                    part += _sum_to(value, part.shape)
+                    part += _fit(value, value.shape, part.shape)
         return [_cast(output, dtype) for output, dtype in zip(outputs, wanted_dtypes)]
 
 
@@ -178,15 +174,14 @@ def _part(array, block, ndim):
     return array[(*(slice(None) if n == 1 else s for s, n in zip(index, array.shape)), ...)]
 
 
-def _spread(xp, value, shape):
-    return value if numpy.shape(value) == shape else xp.broadcast_to(value, shape)
-
-
-def _sum_to(array, shape):
-    if array.shape == shape:
+def _fit(array, shape, wanted):
+    """The array, of ``shape`` or a shape that broadcasts to it, summed to the shape ``wanted``."""
+    if array.shape == wanted:
         return array
-    lead = array.ndim - len(shape)
+    xp = chainer.backend.get_array_module(array)
+    array = xp.broadcast_to(array, shape)
+    lead = len(shape) - len(wanted)
     axes = tuple(range(lead)) + tuple(
-        lead + i for i, n in enumerate(shape) if n == 1 and array.shape[lead + i] != 1)
+        i for i in range(lead, len(shape)) if wanted[i - lead] == 1 and shape[i] != 1)
     # Add in float64: a gradient summed over a million rows should not drift in float32.
-    return array.sum(axis=axes, dtype=numpy.float64).reshape(shape)
+    return array.sum(axis=axes, dtype=numpy.float64).reshape(wanted) if axes else array.copy()

@@ -1,0 +1,166 @@
+"""RelaxedBernoulli: a coin flip made continuous, so that gradients flow through its samples."""
+import math
+
+import numpy
+
+from course_lib.distributions import validation
+from course_lib.distributions.distribution import Distribution
+from course_lib.numerics import random, special
+from course_lib.numerics.elementwise import Elementwise
+from course_lib.numerics.special import (
+    log, log1p, log_sigmoid, logit, sigmoid, softplus, tanh, where)
+
+
+class LogProb(Elementwise):
+    """log p(x; t, z) = log t - |u| - 2 log(1 + e^-|u|) - log x - log(1 - x), u = t logit(x) - z."""
+
+    upcast = True
+
+    def value(self, t, z, x):
+        inside, x, log_x, log_rest, u = _scores(t, z, x)
+        s = where(u > 0, -1, 1)
+        # u is t (log x - log(1 - x)) - z, so in a corner |u| cancels against log x. Collected by
+        # logarithm, nothing is left to cancel: for t = 1 the coefficient of log x is exactly 0.
+        y = ((s * t - 1) * log_x - (s * t + 1) * log_rest - s * z
+             + log(t) - 2 * softplus(-abs(u)))
+        return where(inside, y, -math.inf)
+
+    def partials(self, t, z, x):
+        inside, x, log_x, log_rest, u = _scores(t, z, x)
+
+        def in_t():
+            return where(inside, 1 / t - tanh(u / 2) * (log_x - log_rest), 0.)
+
+        def in_z():
+            return where(inside, tanh(u / 2), 0.)
+
+        def in_x():
+            # (2x - 1 - t tanh(u/2)) / (x (1 - x)), counted from the corner that u points to.
+            left = special.data(u) <= 0
+            s, distance = where(left, 1., -1.), where(left, x, 1 - x)
+            slope = t - 1 + 2 * distance - 2 * t * sigmoid(where(left, u, -u))
+            return where(inside, s * slope / (x * (1 - x)), 0.)
+
+        return [in_t, in_z, in_x]
+
+
+class OpenSigmoid(Elementwise):
+    """sigmoid(y), kept off 0 and 1 by the smallest step that the dtype can make."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.low, self.high = lowest(dtype), 1 - float(numpy.finfo(dtype).epsneg)
+
+    def value(self, y):
+        return special.xp_of(y).clip(sigmoid(y), self.low, self.high)
+
+    def partials(self, y):
+        return [lambda: sigmoid(y) * sigmoid(-y)]
+
+
+class RelaxedBernoulli(Distribution):
+    r"""Relaxed Bernoulli (binary concrete) distribution on the open interval (0, 1).
+
+    .. math:: x = \mathrm{sigmoid}((z + L) / t), \qquad L \sim \mathrm{Logistic}(0, 1)
+
+    .. math:: \log p(x) = \log t + u - 2 \log(1 + e^u) - \log x - \log(1 - x), \qquad
+              u = t \, \mathrm{logit}(x) - z
+
+    As the temperature t goes to 0, samples move to the ends of the interval and become draws of
+    ``Bernoulli(logit=z)``: P(x > 1/2) = sigmoid(z) at every temperature. t around 1/2 is usual.
+
+    Samples are never exactly 0 or 1: what would round there becomes the next number inside, so
+    that the density of one's own samples stays finite. In float32 that is 1 - 6e-8, reached as
+    soon as (z + L) / t > 17; below t = 0.1, work in float64 or with the cdf instead of the density.
+
+    Args:
+        temperature: t > 0, any shape.
+        logit: Log-odds z of the coin, any finite number, any shape.
+
+    Raises:
+        ValueError: If a parameter is out of its domain or the shapes do not broadcast.
+        TypeError: If a parameter is not made of real numbers.
+
+    Source: Maddison, Mnih and Teh (2017), The Concrete Distribution, appendix B, eq. 25; Jang, Gu
+    and Poole (2017), Categorical Reparameterization with Gumbel-Softmax.
+
+    Example:
+        With t = 1 and z = 0 it is the uniform distribution.
+
+        >>> RelaxedBernoulli(1., 0.).log_prob([0.1, 1e-30]).array.tolist()
+        [0.0, 0.0]
+    """
+
+    domains = {'temperature': validation.positive, 'logit': validation.real}
+    parameter_names = ('temperature', 'logit')
+    support = '(0, 1)'
+    has_rsample = True
+
+    def __init__(self, temperature, logit):
+        self._take(temperature=temperature, logit=logit)
+
+    @property
+    def temperature(self):
+        """Temperature t."""
+        return self._given['temperature']
+
+    @property
+    def logit(self):
+        """Log-odds z."""
+        return self._given['logit']
+
+    def log_prob(self, x):
+        """log p(x) for 0 < x < 1; -inf for any other x, 0 and 1 included.
+
+        Why this form: the logarithms of x and 1 - x are collected before anything is added,
+        because near the corners, where samples gather, they cancel; see :class:`LogProb`.
+        """
+        return LogProb()(self.temperature, self.logit, self._observe(x))
+
+    def cdf(self, x):
+        """P(X <= x) = sigmoid(t logit(x) - z)."""
+        return sigmoid(self._score(x))
+
+    def log_cdf(self, x):
+        """log P(X <= x)."""
+        return log_sigmoid(self._score(x))
+
+    def survival_function(self, x):
+        """P(X > x) = sigmoid(z - t logit(x))."""
+        return sigmoid(-self._score(x))
+
+    def log_survival_function(self, x):
+        """log P(X > x)."""
+        return log_sigmoid(-self._score(x))
+
+    def icdf(self, u):
+        """sigmoid((z + logit(u)) / t), for 0 <= u <= 1."""
+        u = self._observe(u, 'u', validation.probability)
+        return sigmoid((self.logit + logit(u)) / self.temperature)
+
+    def sample_n(self, n, rng=None):
+        """sigmoid((z + L) / t) for logistic noise L; differentiable in both parameters."""
+        u = random.uniform(self.xp, rng, (n,) + self.batch_shape, numpy.float64)
+        noise = logit(u).astype(self.dtype)
+        return OpenSigmoid(self.dtype)((self.logit + noise) / self.temperature)
+
+    def _score(self, x):
+        x = self._observe(x)
+        inside, _, _, _, u = _scores(self.temperature, self.logit, x)
+        below = self.xp.broadcast_to(x.array <= 0, u.shape)
+        return where(self.xp.broadcast_to(inside, u.shape), u,
+                     self.xp.where(below, -math.inf, math.inf).astype(u.dtype))
+
+
+def lowest(dtype):
+    """A number near 0 whose reciprocal is far from overflowing, to keep relaxed samples above."""
+    info = numpy.finfo(dtype)
+    return float(info.tiny) if dtype == numpy.float16 else float(info.tiny) / float(info.eps)
+
+
+def _scores(t, z, x):
+    """Where x is inside; x (1/2 elsewhere), log x, log(1 - x); and u = t logit(x) - z."""
+    inside = (special.data(x) > 0) & (special.data(x) < 1)
+    x = where(inside, x, 0.5)
+    log_x, log_rest = log(x), log1p(-x)
+    return inside, x, log_x, log_rest, t * (log_x - log_rest) - z

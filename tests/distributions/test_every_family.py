@@ -1,0 +1,500 @@
+"""What every distribution has to do, from one table of examples.
+
+False alarms: a test that compares a statistic of n samples allows 5 standard errors, which a right
+sampler exceeds once in 1.7 million comparisons; the seeds are fixed, so a test that passes passes
+always.
+"""
+import copy
+import inspect
+import math
+
+import chainer
+import chainer.functions as F
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate
+
+import course_lib.distributions as D
+from families import DISCRETE, FAMILIES
+
+N = 20_000
+LIMIT = 5  # standard errors
+
+every_family = pytest.mark.parametrize('family', FAMILIES.values(), ids=FAMILIES)
+continuous_1d = pytest.mark.parametrize(
+    'family', [f for f in FAMILIES.values() if f.kind == 'real'],
+    ids=[n for n, f in FAMILIES.items() if f.kind == 'real'])
+counts = pytest.mark.parametrize(
+    'family', [f for f in FAMILIES.values() if f.kind in ('binary', 'count', 'trials', 'index')],
+    ids=[n for n, f in FAMILIES.items() if f.kind in ('binary', 'count', 'trials', 'index')])
+
+
+def kl_or_skip(p, q):
+    try:
+        return chainer.kl_divergence(p, q).array
+    except NotImplementedError:
+        pytest.skip('no closed form of this divergence')
+
+
+def value_or_skip(read):
+    try:
+        return read().array
+    except NotImplementedError:
+        pytest.skip('no closed form')
+
+
+def test_the_table_covers_every_class():
+    classes = {c for c in vars(D).values() if inspect.isclass(c)
+               and issubclass(c, D.Distribution) and c is not D.Distribution}
+    assert classes == {type(family.build()) for family in FAMILIES.values()}
+
+
+def test_every_name_of_chainer_is_offered():
+    import chainer.distributions
+    names = [n for n, c in vars(chainer.distributions).items() if inspect.isclass(c)]
+    assert len(names) == 19
+    for name in names:
+        ours, theirs = getattr(D, name), getattr(chainer.distributions, name)
+        expected = [p for p in inspect.signature(theirs).parameters.values()
+                    if p.kind is p.POSITIONAL_OR_KEYWORD]
+        given = list(inspect.signature(ours).parameters)
+        assert given[:len(expected)] == [p.name for p in expected], name
+
+
+# -- shapes and dtypes ------------------------------------------------------------------------
+
+@every_family
+@settings(max_examples=5, deadline=None)
+@given(sample_shape=st.lists(st.integers(0, 3), max_size=2).map(tuple))
+def test_shapes(family, sample_shape):
+    d = family.build()
+    assert d.batch_shape == (3,)
+    x = d.sample(sample_shape, rng=1)
+    assert x.shape == sample_shape + d.batch_shape + d.event_shape
+    assert d.log_prob(x).shape == sample_shape + d.batch_shape
+    assert d.prob(x).shape == sample_shape + d.batch_shape
+    assert d.sample_n(4, rng=1).shape == (4,) + d.batch_shape + d.event_shape
+
+
+@every_family
+@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
+def test_dtypes_are_kept(family, dtype):
+    if dtype == np.float16 and type(family.build()) in (
+            D.MultivariateNormal, D.Dirichlet, D.Independent, D.OneHotCategorical, D.Categorical,
+            D.RelaxedOneHotCategorical):
+        params = {k: np.asarray(v, np.float16) for k, v in family.params.items()}
+        if any('p' == k for k in params):  # float16 probabilities that sum to 1 within rounding
+            params = {k: v / v.sum(-1, keepdims=True) for k, v in params.items()}
+        d = family.make(**params)
+    else:
+        d = family.build(dtype=dtype)
+    x = d.sample(5, rng=1)
+    assert d.log_prob(x).dtype == dtype
+    if x.dtype.kind == 'f':
+        assert x.dtype == dtype
+    assert np.isfinite(d.log_prob(x).array).all()
+
+
+@every_family
+def test_sample_shape_may_be_a_list_or_a_numpy_integer(family):
+    d = family.build()
+    tail = d.batch_shape + d.event_shape
+    assert d.sample([2, 3], rng=1).shape == (2, 3) + tail
+    assert d.sample(np.int64(4), rng=1).shape == (4,) + tail
+    with pytest.raises(TypeError, match='sample_shape must be an integer or a tuple of integers'):
+        d.sample(2.5)
+    with pytest.raises(ValueError, match='sample_shape must not contain a negative length'):
+        d.sample(-1)
+
+
+@every_family
+def test_variables_lists_and_arrays_are_welcome(family):
+    d = family.build()
+    x = d.sample(rng=1).array
+    expected = d.log_prob(x).array
+    as_variables = family.make(**{
+        k: chainer.Variable(np.asarray(v, np.float64)) for k, v in family.params.items()})
+    np.testing.assert_array_equal(as_variables.log_prob(chainer.Variable(x)).array, expected)
+    as_lists = family.make(**{k: np.asarray(v).tolist() for k, v in family.params.items()})
+    np.testing.assert_allclose(as_lists.log_prob(x.tolist()).array, expected, rtol=2e-3, atol=1e-5)
+
+
+@every_family
+def test_an_observation_of_the_wrong_shape_is_refused(family):
+    d = family.build()
+    x = d.sample(rng=1).array
+    wrong = np.concatenate([x, x[:1]])
+    with pytest.raises(ValueError, match='x has shape .* which does not broadcast with'):
+        d.log_prob(wrong)
+
+
+@every_family
+def test_nan_and_text_are_refused(family):
+    d = family.build()
+    x = np.array(d.sample(rng=1).array, np.float64)
+    x[(0,) * x.ndim] = np.nan
+    with pytest.raises(ValueError, match='x must be .*; got nan'):
+        d.log_prob(x)
+    with pytest.raises(TypeError, match='x must consist of real numbers'):
+        d.log_prob(np.full(x.shape, 'a'))
+    for name in family.params:
+        params = {k: np.asarray(v, np.float64).copy() for k, v in family.params.items()}
+        params[name][(0,) * params[name].ndim] = np.nan
+        with pytest.raises(ValueError, match=f'{name}.* must .*got'):
+            family.make(**params)
+
+
+@every_family
+def test_checks_can_be_switched_off_and_change_no_number(family):
+    d = family.build()
+    x = d.sample(rng=1)
+    with D.validation(False):
+        unchecked = family.build().log_prob(x).array
+    np.testing.assert_allclose(unchecked, d.log_prob(x).array, rtol=1e-12)
+
+
+# -- seeds, copies, texts ------------------------------------------------------------------------
+
+@every_family
+def test_seeds_reproduce_and_leave_the_global_state_alone(family):
+    d = family.build()
+    before = np.random.get_state()[1].copy()
+    np.testing.assert_array_equal(d.sample(4, rng=7).array, d.sample(4, rng=7).array)
+    rng = np.random.default_rng(7)
+    first, second = d.sample(50, rng=rng).array, d.sample(50, rng=rng).array
+    assert (first != second).any()
+    np.testing.assert_array_equal(first, d.sample(50, rng=np.random.default_rng(7)).array)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    np.random.seed(3)
+    third = d.sample(4).array
+    np.random.seed(3)
+    np.testing.assert_array_equal(third, d.sample(4).array)
+    with pytest.raises(TypeError, match='rng must be None, an integer seed, or'):
+        d.sample(rng='x')
+
+
+@every_family
+def test_repr_copy_and_params(family):
+    d = family.build()
+    assert repr(d).startswith(type(d).__name__ + '(') and repr(d).endswith(')')
+    assert len(repr(d)) < 300
+    x = d.sample(rng=1)
+    np.testing.assert_array_equal(copy.copy(d).log_prob(x).array, d.log_prob(x).array)
+    assert isinstance(d.params, dict) and d.xp is np
+
+
+@every_family
+def test_what_has_no_closed_form_refuses_with_a_sentence(family):
+    d = family.build()
+    for read in (lambda: d.mean, lambda: d.variance, lambda: d.stddev, lambda: d.mode,
+                 lambda: d.entropy, lambda: d.cdf(d.sample(rng=1)),
+                 lambda: d.icdf(np.full(3, 0.5)), lambda: d.survival_function(d.sample(rng=1)),
+                 lambda: d.log_cdf(d.sample(rng=1)), lambda: d.covariance):
+        try:
+            read()
+        except (NotImplementedError, RuntimeError) as error:
+            assert len(str(error).split()) >= 6
+
+
+# -- probability ------------------------------------------------------------------------------------
+
+@counts
+def test_probabilities_sum_to_one(family):
+    d = family.build()
+    top = d.p.shape[-1] if family.kind == 'index' else 2 if family.kind == 'binary' else 400
+    if isinstance(d, D.Binomial):
+        top = 21
+        total = np.zeros(3)
+        for k in range(top):
+            with D.validation(False):
+                total += d.prob(np.full(3, k)).array
+    else:
+        k = np.arange(1 if family.kind == 'trials' else 0, top)[:, None]
+        total = d.prob(np.broadcast_to(k, (len(k), 3))).array.sum(axis=0)
+    np.testing.assert_allclose(total, 1, rtol=1e-9)
+
+
+@continuous_1d
+def test_density_integrates_to_one(family):
+    d = family.build()
+    for i in range(3):
+        def density(x, i=i):
+            return float(d.prob(np.full(3, x)).array[i])
+        low, high = _range(d, i)
+        centre = float(np.median(d.sample(999, rng=1).array[:, i]))
+        total = (integrate.quad(density, low, centre, limit=400)[0]
+                 + integrate.quad(density, centre, high, limit=400)[0])
+        assert abs(total - 1) < 2e-5, (i, total)
+
+
+def _range(d, i):
+    if isinstance(d, D.Uniform):
+        return float(d.low.array[i]), float(d.high.array[i])
+    if isinstance(d, (D.Beta, D.ContinuousBernoulli, D.RelaxedBernoulli)):
+        return 0, 1
+    if isinstance(d, D.Pareto):
+        return float(d.scale.array[i]), np.inf
+    positive = (D.Gamma, D.Chisquare, D.Exponential, D.HalfNormal, D.LogNormal, D.Transformed)
+    return (0, np.inf) if isinstance(d, positive) else (-np.inf, np.inf)
+
+
+@continuous_1d
+def test_icdf_inverts_cdf(family):
+    d = family.build()
+    u = np.repeat(np.array([1e-6, 0.02, 0.3, 0.5, 0.8, 0.999])[:, None], 3, axis=1)
+    x = value_or_skip(lambda: d.icdf(u))
+    np.testing.assert_allclose(value_or_skip(lambda: d.cdf(x)), u, rtol=1e-8)
+
+
+@every_family
+def test_survival_complements_cdf(family):
+    d = family.build()
+    if d.event_shape:
+        pytest.skip('a distribution function of several variables at once')
+    x = d.sample(6, rng=1).array
+    cdf = value_or_skip(lambda: d.cdf(x))
+    survival = value_or_skip(lambda: d.survival_function(x))
+    np.testing.assert_allclose(cdf + survival, 1, rtol=1e-9)
+
+
+@every_family
+def test_cdf_matches_the_share_of_samples(family):
+    d = family.build()
+    x = d.sample(rng=3).array
+    cdf = value_or_skip(lambda: d.cdf(x))
+    if d.event_shape:
+        pytest.skip('a distribution function of several variables at once')
+    share = (d.sample(N, rng=4).array <= x).mean(axis=0)
+    error = np.sqrt(np.maximum(cdf * (1 - cdf), 1e-6) / N)
+    assert (abs(share - cdf) < LIMIT * error + 1e-9).all()
+
+
+@every_family
+@pytest.mark.parametrize('moment', ['mean', 'variance'])
+def test_moments_match_samples(family, moment):
+    d = family.build()
+    if family.kind == 'index':
+        pytest.skip('the index of a category is a name, not a quantity')
+    expected = value_or_skip(lambda: getattr(d, moment))
+    x = d.sample(N, rng=5).array.astype(np.float64)
+    assert expected.shape == d.batch_shape + d.event_shape
+    sample = x if moment == 'mean' else (x - x.mean(axis=0)) ** 2
+    keep = np.isfinite(expected)
+    if not keep.any():
+        pytest.skip('no finite moment')
+    error = sample.std(axis=0) / N ** 0.5
+    # Heavy tails: the error of a variance is itself uncertain, hence the wider limit.
+    limit = LIMIT if moment == 'mean' else 2 * LIMIT
+    assert (abs(sample.mean(axis=0) - expected)[keep] < limit * error[keep] + 1e-12).all()
+    np.testing.assert_allclose(d.stddev.array ** 2, d.variance.array, rtol=1e-6)
+
+
+@every_family
+def test_entropy_is_the_mean_of_minus_log_prob(family):
+    d = family.build()
+    entropy = value_or_skip(lambda: d.entropy)
+    minus = -d.log_prob(d.sample(N, rng=6)).array
+    assert entropy.shape == d.batch_shape
+    error = minus.std(axis=0) / N ** 0.5
+    assert (abs(minus.mean(axis=0) - entropy) < LIMIT * error + 1e-9).all()
+
+
+@every_family
+def test_mode_is_no_less_probable_than_any_sample(family):
+    d = family.build()
+    mode = value_or_skip(lambda: d.mode)
+    at_mode = d.log_prob(mode).array
+    others = d.log_prob(d.sample(500, rng=7)).array.max(axis=0)
+    assert (at_mode >= others - 1e-9).all()
+
+
+# -- divergences ---------------------------------------------------------------------------------
+
+@every_family
+def test_kl_is_zero_at_equality_and_positive_elsewhere(family):
+    p, q = family.build(), family.build(family.other)
+    np.testing.assert_allclose(kl_or_skip(p, family.build()), 0, atol=1e-12)
+    assert (kl_or_skip(p, q) > 0).all()
+
+
+@every_family
+def test_kl_matches_monte_carlo(family):
+    p, q = family.build(), family.build(family.other)
+    kl = kl_or_skip(p, q)
+    x = p.sample(N, rng=8)
+    difference = p.log_prob(x).array - q.log_prob(x).array
+    error = difference.std(axis=0) / N ** 0.5
+    finite = np.isfinite(kl)
+    assert (abs(difference.mean(axis=0) - kl)[finite] < LIMIT * error[finite] + 1e-9).all()
+
+
+@every_family
+def test_cross_entropy_is_entropy_plus_kl(family):
+    p, q = family.build(), family.build(family.other)
+    kl = kl_or_skip(p, q)
+    entropy = value_or_skip(lambda: p.entropy)
+    for cross_entropy in (D.cross_entropy, chainer.cross_entropy):
+        np.testing.assert_allclose(cross_entropy(p, q).array, entropy + kl)
+
+
+def test_a_missing_pair_is_a_sentence_and_monte_carlo_the_way_out():
+    p, q = D.Cauchy(0., 1.), D.Gumbel(0., 1.)
+    with pytest.raises(NotImplementedError, match=r'no closed form is registered for KL\(Cauchy'):
+        chainer.kl_divergence(p, q)
+    p, q = D.Normal(0., 1.), D.StudentT(4., 0., 1.)
+    estimate = D.kl_divergence(p, q, n_samples=4000, rng=1)
+    exact = integrate.quad(lambda x: math.exp(float(p.log_prob(x).array)) * (
+        float(p.log_prob(x).array) - float(q.log_prob(x).array)), -12, 12)[0]
+    assert abs(float(estimate.value.array) - exact) < LIMIT * float(estimate.standard_error)
+    closed = D.kl_divergence(D.Normal(0., 1.), D.Normal(1., 1.), n_samples=10)
+    assert float(closed.value.array) == 0.5 and float(closed.standard_error) == 0
+    with pytest.raises(ValueError, match='n_samples must be a whole number, 2 or more; got 1'):
+        D.kl_divergence(p, q, n_samples=1)
+    with pytest.raises(TypeError, match='q must be a distribution; got int'):
+        D.kl_divergence(p, 3)
+
+
+def test_kl_dispatches_on_base_classes_and_takes_registrations():
+    class Mine(D.Normal):
+        pass
+    p, q = Mine(0., 1.), D.Normal(1., 1.)
+    assert float(chainer.kl_divergence(p, q).array) == 0.5
+
+    @D.register_kl(Mine, D.Normal)
+    def _kl(p, q):
+        return chainer.Variable(np.full((), 7, np.float32))
+    assert float(chainer.kl_divergence(p, q).array) == 7
+    assert float(chainer.kl_divergence(q, p).array) == 0.5
+
+
+# -- gradients -------------------------------------------------------------------------------------
+
+def differentiable_log_prob(family, x, names):
+    def f(*variables):
+        return family.make(**dict(zip(names, variables))).log_prob(x)
+    return f
+
+
+@every_family
+def test_first_and_second_derivatives_in_the_parameters(family):
+    x = family.build().sample(rng=9).array
+    names = sorted(family.params)
+    arrays = [np.asarray(family.params[n], np.float64) for n in names]
+    if type(family.build()) in (D.Categorical, D.OneHotCategorical) and 'p' in names:
+        pytest.skip('p must sum to 1, so one entry cannot be moved alone')
+    f = differentiable_log_prob(family, x, names)
+    tril = np.tril(np.ones((2, 2)))
+
+    def directional(direction, eps):
+        moved = [a + eps * d for a, d in zip(arrays, direction)]
+        variables = [chainer.Variable(a) for a in moved]
+        y = F.sum(f(*variables))
+        grads = chainer.grad([y], variables)
+        return float(y.array), sum(
+            float((g.array * d).sum()) for g, d in zip(grads, direction) if g is not None)
+
+    rng = np.random.RandomState(0)
+    direction = [rng.randn(*a.shape) * (tril if n == 'scale_tril' else 1)
+                 for n, a in zip(names, arrays)]
+    h = 1e-5
+    (up, slope_up), (down, slope_down) = directional(direction, h), directional(direction, -h)
+    _, slope = directional(direction, 0)
+    assert abs((up - down) / (2 * h) - slope) < 1e-6 * (1 + abs(slope))
+
+    variables = [chainer.Variable(a) for a in arrays]
+    grads = chainer.grad([F.sum(f(*variables))], variables, enable_double_backprop=True)
+    along = sum((F.sum(g * d) for g, d in zip(grads, direction) if g is not None), F.sum(0. * grads[-1]))
+    np.testing.assert_allclose(float(along.array), slope, rtol=1e-9, atol=1e-12)
+    if along.requires_grad and along.creator is not None:
+        second = sum(float((g.array * d).sum()) for g, d in zip(
+            chainer.grad([along], variables), direction) if g is not None)
+    else:
+        second = 0.
+    finite = (slope_up - slope_down) / (2 * h)
+    assert abs(finite - second) < 1e-5 * (1 + abs(second))
+
+
+@every_family
+def test_a_sample_carries_a_gradient_exactly_where_it_says_so(family):
+    names = sorted(family.params)
+    variables = {n: chainer.Variable(np.asarray(family.params[n], np.float64)) for n in names}
+    d = family.make(**variables)
+    x = d.sample(3, rng=1)
+    grads = chainer.grad([F.sum(x * x)], list(variables.values())) if x.creator else [None]
+    assert any(g is not None for g in grads) == d.has_rsample
+    if d.has_rsample:
+        assert all(g is not None and np.isfinite(g.array).all() for g in grads)
+
+
+# The identity below needs a support that does not move with the parameters.
+@pytest.mark.parametrize('name', [
+    n for n, f in FAMILIES.items()
+    if f.build().has_rsample and not isinstance(f.build(), (D.Uniform, D.Pareto))])
+def test_gradients_through_samples_match_the_gradient_of_an_expectation(name):
+    """d/dtheta E[tanh(x)] through samples, against the score-function identity on the same draws.
+
+    E[f(x) grad log p(x)] = grad E[f(x)] holds for any f; both sides are estimated from N samples
+    and must agree within 5 standard errors of their difference.
+    """
+    family = FAMILIES[name]
+    names = sorted(family.params)
+    n = 4000
+    variables = [chainer.Variable(np.asarray(family.params[k], np.float64)) for k in names]
+    d = family.make(**dict(zip(names, variables)))
+    x = d.sample(n, rng=11)
+    y = F.tanh(x)
+    pathwise = chainer.grad([F.sum(y) / n], variables)
+    # Each draw's score needs its own parameters: repeat them along a new first axis.
+    repeated = [chainer.Variable(np.repeat(v.array[None], n, axis=0)) for v in variables]
+    make = family.make
+    if name == 'Independent':
+        def make(loc, scale):
+            return D.Independent(D.Normal(loc, scale), 1)
+    score = chainer.grad([F.sum(make(**dict(zip(names, repeated))).log_prob(x.array))], repeated)
+    value = y.array.reshape(n, 3, -1).sum(axis=-1)
+    value = value - value.mean(axis=0)
+    for k, path, s in zip(names, pathwise, score):
+        s = s.array
+        weights = value.reshape(value.shape + (1,) * (s.ndim - 2))
+        estimate = s * weights
+        error = estimate.std(axis=0) / n ** 0.5
+        assert (abs(estimate.mean(axis=0) - path.array) < LIMIT * error * 1.5 + 1e-9).all(), k
+
+
+# -- devices -----------------------------------------------------------------------------------------
+
+def gpu_or_skip():
+    from course_lib import devices
+    choice = devices.decide()
+    if not choice.is_gpu:
+        pytest.skip(choice.sentence)
+    return choice.device
+
+
+@every_family
+def test_gpu_agrees_with_cpu(family):
+    device = gpu_or_skip()
+    on_cpu, on_gpu = family.build(dtype=np.float32), family.build(dtype=np.float32, xp=device.xp)
+    x = on_cpu.sample(64, rng=np.random.default_rng(1))
+    x_gpu = on_gpu.sample(64, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(device.xp.asnumpy(x_gpu.array), x.array, rtol=1e-3, atol=1e-5)
+    value = on_gpu.log_prob(device.send(x.array)).array
+    np.testing.assert_allclose(device.xp.asnumpy(value), on_cpu.log_prob(x.array).array,
+                               rtol=1e-4, atol=1e-5)
+
+
+@every_family
+def test_gpu_gradients_agree_with_cpu(family):
+    device = gpu_or_skip()
+    x = family.build(dtype=np.float32).sample(8, rng=1).array
+    names = sorted(family.params)
+    grads = []
+    for xp, send in ((np, np.asarray), (device.xp, device.send)):
+        variables = [chainer.Variable(xp.asarray(np.float32(family.params[n]))) for n in names]
+        y = F.sum(family.make(**dict(zip(names, variables))).log_prob(send(x)))
+        grads.append([chainer.get_device('@numpy').send(g.array)
+                      for g in chainer.grad([y], variables)])
+    for on_cpu, on_gpu in zip(*grads):
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3, atol=1e-4)
