@@ -2,6 +2,7 @@
 
 ``numerics``       stable primitives that everything else is made of
 ``distributions``  a drop-in superset of ``chainer.distributions``
+``models``         models and how they are fitted: generalised linear models
 ``datasets``       the data that ships with the course, checked when loaded
 ``devices``        which device the lessons use, and why
 ``plots``          figures that describe themselves

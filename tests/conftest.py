@@ -1,12 +1,11 @@
-"""What all tests and all notebooks share: a quiet, pinned, offline environment and a fixed seed."""
+"""What all tests and all notebooks share: a quiet, pinned environment and a fixed seed."""
 import os
 
 # Before anything imports NumPy: kernels and tests must not depend on the number of cores, nor on a
-# display, nor on the network.
+# display.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ['MPLBACKEND'] = 'agg'
-os.environ['COURSE_OFFLINE'] = '1'
 
 import pathlib
 
@@ -21,7 +20,7 @@ def fixed_global_seed():
 
 
 def pytest_collection_modifyitems(items):
-    """Notebooks: standard error is not compared; learners see no test of the packaging scripts."""
+    """Notebooks: standard error is not compared."""
     for item in items:
         skipped = getattr(item.parent, 'skip_compare', None)
         if skipped is not None and 'stderr' not in skipped:

@@ -1,6 +1,10 @@
 """Finds the files in ``data/`` and refuses one that is not what it was when it was checked in."""
+import gzip
 import hashlib
+import io
 import pathlib
+
+import numpy
 
 _PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 _FOLDERS = (_PACKAGE / '_data', _PACKAGE.parent / 'data')  # an installed wheel; a clone
@@ -36,3 +40,23 @@ def read(name, folder=None):
             f'{name} has changed: its SHA-256 is {found[:12]}..., and {folder.name}/SHA256SUMS '
             f'has {sums[name][:12]}...; restore it with: git checkout data')
     return content
+
+
+def read_numbers(name, folder=None):
+    """A shipped table of numbers: comma-separated, one line of names first, perhaps compressed.
+
+    Args:
+        name (str): Name of the file; one that ends with ``.gz`` is decompressed.
+        folder (pathlib.Path): As for :func:`read`.
+
+    Returns:
+        tuple: The names of the columns, a tuple of str, and a float64 array, one row a line.
+
+    Raises:
+        FileNotFoundError, ValueError: As for :func:`read`.
+    """
+    content = read(name, folder)
+    if name.endswith('.gz'):
+        content = gzip.decompress(content)
+    header, _, body = content.decode('utf-8').partition('\n')
+    return tuple(header.split(',')), numpy.loadtxt(io.StringIO(body), delimiter=',', ndmin=2)
