@@ -8,6 +8,7 @@ from course_lib.distributions import validation
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
+from course_lib.numerics.gamma import itakura_saito, log_ratio
 from course_lib.numerics.special import (
     expm1, expm1mx, log, log1p, log1pmx, log_sigmoid, sigmoid, softplus, where)
 
@@ -116,6 +117,38 @@ class KLOfLogits(Elementwise):
             return where(ordered, -1., 1.) * sigmoid(a) * sigmoid(-b) * expm1(b - a)
 
         return [in_z1, in_z2]
+
+
+class KLOfPs(Elementwise):
+    """KL between Bernoullis of probabilities p and q: the deviances of the two outcomes."""
+
+    upcast = True
+
+    def value(self, p, q):
+        # x log(x / m) + m - x of either outcome is 0 or more, so nothing cancels; and (1 - q) less
+        # (1 - p) is taken as p - q, which is exact where 1 - p and 1 - q have been rounded.
+        xp = special.xp_of(p, q)
+
+        def deviance(x, m, rise):
+            possible = x > 0
+            return xp.where(possible, x * itakura_saito(m, xp.where(possible, x, 1), rise), m)
+
+        return deviance(p, q, q - p) + deviance(1 - p, 1 - q, p - q)
+
+    def partials(self, p, q):
+        def in_p():
+            same = special.data(p) == special.data(q)   # both may be 0 or 1, and a ratio 0 / 0
+            a, b = where(same, 0.5, p), where(same, 0.5, q)
+            return log_ratio(a, b, a - b) + log_ratio(1 - b, 1 - a, a - b)
+
+        def in_q():
+            # (q - p) / (q (1 - q)), which is 1 / (1 - q) for p = 0 and -1 / q for p = 1.
+            never, always = special.data(p) == 0, special.data(p) == 1
+            inner = (q - p) / where(never | always, 1., q * (1 - q))
+            edge = where(never, 1 / where(never, 1 - q, 1.), -1 / where(never, 1., q))
+            return where(never | always, edge, inner)
+
+        return [in_p, in_q]
 
 
 class Bernoulli(Distribution):
@@ -239,5 +272,7 @@ def _bernoulli_log_prob(logit, x, binary_check=False):
 
 @chainer.register_kl(Bernoulli, Bernoulli)
 def _kl_bernoulli_bernoulli(p, q):
-    """sum over x of p(x) log(p(x) / q(x)); see :class:`KLOfLogits`."""
+    """sum over x of p(x) log(p(x) / q(x)); see :class:`KLOfLogits` and :class:`KLOfPs`."""
+    if 'p' in p._given and 'p' in q._given:
+        return KLOfPs()(p.p, q.p)
     return KLOfLogits()(p.logit, q.logit)

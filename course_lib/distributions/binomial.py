@@ -4,7 +4,7 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions import validation
-from course_lib.distributions.bernoulli import KLOfLogits
+from course_lib.distributions.bernoulli import KLOfLogits, KLOfPs
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -56,30 +56,6 @@ def _own_logit(x, n):
     inner = (x > 0) & (x < n)
     z = log_ratio(xp.where(inner, x, 1), xp.where(inner, n - x, 1))
     return xp.where(inner, z, xp.where(x == 0, -xp.inf, xp.inf))
-
-
-class KLOfPs(Elementwise):
-    """n times KL(Bernoulli(p) || Bernoulli(q))."""
-
-    upcast = True
-
-    def value(self, n, p, q):
-        return n * (deviance(p, q) + deviance(1 - p, 1 - q))
-
-    def partials(self, n, p, q):
-        def in_p():
-            same = special.data(p) == special.data(q)   # both may be 0 or 1, and a ratio 0 / 0
-            a, b = where(same, 0.5, p), where(same, 0.5, q)
-            return n * (log_ratio(a, b) - log_ratio(1 - a, 1 - b))
-
-        def in_q():
-            # (q - p) / (q (1 - q)), which is 1 / (1 - q) for p = 0 and -1 / q for p = 1.
-            never, always = special.data(p) == 0, special.data(p) == 1
-            inner = (q - p) / where(never | always, 1., q * (1 - q))
-            edge = where(never, 1 / where(never, 1 - q, 1.), -1 / where(never, 1., q))
-            return n * where(never | always, edge, inner)
-
-        return [in_p, in_q]
 
 
 class Cdf(Elementwise):
@@ -240,9 +216,10 @@ def _kl_binomial_binomial(p, q):
     if not (p.n.array == q.n.array).all():
         raise ValueError('KL(Binomial || Binomial) needs the same n on both sides; '
                          f'got n={p.n.array} and n={q.n.array}')
-    if 'p' in p._given and 'p' in q._given:
-        return KLOfPs(p.n.array)(p.p, q.p)
-    dtype = numpy.result_type(p.dtype, q.dtype)
-    z1, z2 = (d.logit if 'logit' in d._given else logit(F.cast(d.p, numpy.float64))
-              for d in (p, q))
-    return F.cast(p.n.array * KLOfLogits()(z1, z2), dtype)
+    wide = [{name: F.cast(v, numpy.float64) for name, v in d._given.items()} for d in (p, q)]
+    if all('p' in given for given in wide):
+        of_one = KLOfPs()(*(given['p'] for given in wide))
+    else:
+        of_one = KLOfLogits()(*(given['logit'] if 'logit' in given else logit(given['p'])
+                                for given in wide))
+    return F.cast(p.n.array * of_one, numpy.result_type(p.dtype, q.dtype))

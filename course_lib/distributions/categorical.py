@@ -10,7 +10,7 @@ from course_lib.distributions.distribution import Distribution, _brief, cached_p
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import BLOCK, Elementwise
 from course_lib.numerics.rowwise import (
-    Rowwise, gather, log_softmax, row_sum, scatter, softmax)
+    Rowwise, gather, log_mean_exp, log_softmax, row_sum, scatter, softmax)
 from course_lib.numerics.special import expm1, expm1mx, log, log1pmx, where
 
 SUM_TOLERANCE = 1e-3  # how far from 1 probabilities may sum: enough for rounding and for 0.333
@@ -143,11 +143,14 @@ class KLOfLogits(Rowwise):
     def value(self, a, b):
         xp = special.xp_of(a, b)
         p = softmax(a)
-        d = _centred_difference(a, b, p)
+        d, likeliest, mean = _centred_difference(a, b, p)
+
+        def there(x):
+            return xp.take_along_axis(xp.broadcast_to(x, d.shape), likeliest, axis=-1)
         # With d = b - a shifted so that E_p[d] = 0, KL = log E_p[e^d] = log1p(E_p[e^d - 1 - d]):
         # the mean of terms that are never negative, and exactly 0 for equal logits.
-        exponent = log_softmax(a) + d
-        near = d < 30
+        near = (d < 30) & (a > -math.inf)
+        exponent = b - there(b) + there(log_softmax(a)) - mean   # log(p e^d), with one rounding
         far = xp.exp(xp.minimum(exponent, 700)) - p * (1 + d)
         terms = xp.where(near, p * expm1mx(xp.where(near, d, 0)), far)
         top = exponent.max(axis=-1, keepdims=True)
@@ -160,16 +163,16 @@ class KLOfLogits(Rowwise):
         p, q = softmax(a), softmax(b)
 
         def in_a():
-            return -p * _centred_difference(a, b, p)
+            return -p * _centred_difference(a, b, p)[0]
 
         def in_b():
-            kl = self.keep(a, b)
-            finite = special.data(kl) < math.inf
-            log_ratio = _centred_difference(a, b, p) - where(finite, kl, 0.)  # log q - log p
-            lower = special.data(log_ratio) < 0
-            # q - p as p (q / p - 1) or q (1 - p / q): neither overflows nor cancels.
-            difference = where(lower, p, -q) * expm1(where(lower, log_ratio, -log_ratio))
-            return where(finite & _both_finite(a, b), difference, q - p)
+            possible = special.data(a) > -math.inf
+            difference = where(possible, b - where(possible, a, 0.), math.inf)
+            _, d, log_mean = log_mean_exp(a, difference, b)
+            log_ratio = d - log_mean
+            # q - p cancels where q is close to p; p (q / p - 1) does not.
+            close = possible & (abs(special.data(d)) < 1) & (abs(special.data(log_ratio)) < 1)
+            return where(close, p * expm1(where(close, log_ratio, 0.)), q - p)
 
         return [in_a, in_b]
 
@@ -274,21 +277,20 @@ def _finite(x):
     return where(special.xp_of(x).isfinite(special.data(x)), x, 0.)
 
 
-def _both_finite(a, b):
-    xp = special.xp_of(a, b)
-    return xp.isfinite(special.data(a)) & xp.isfinite(special.data(b))
-
-
 def _centred_difference(a, b, p):
-    """b - a less its mean under p = softmax(a); infinite logits do not take part."""
+    """b - a less its mean under p = softmax(a); infinite logits do not take part.
+
+    Returns the difference, the index of the likeliest class, and the mean, where the difference at
+    that class was subtracted before the mean was taken: a class of probability 1 - 1e-20 is then
+    left with its own 1e-20. It is held constant, as the mean removes any shift.
+    """
     xp = special.xp_of(a, b)
-    d = where(_both_finite(a, b), _finite(b) - _finite(a), 0.)
-    # The difference at the likeliest class goes first, so that a class of probability 1 - 1e-20
-    # is left with its own 1e-20. Held constant: the mean removes any shift, and its derivative.
+    finite = xp.isfinite(special.data(a)) & xp.isfinite(special.data(b))
+    d = where(finite, _finite(b) - _finite(a), 0.)
     likeliest = xp.broadcast_to(special.data(p), d.shape).argmax(axis=-1)[..., None]
-    d = d - xp.take_along_axis(special.data(d), likeliest, axis=-1)
-    d = where(_both_finite(a, b), d, 0.)
-    return d - row_sum(p * d)
+    d = where(finite, d - xp.take_along_axis(special.data(d), likeliest, axis=-1), 0.)
+    mean = row_sum(p * d)
+    return d - mean, likeliest, mean
 
 
 def _pair(parameter, is_logit):
@@ -408,7 +410,7 @@ class OverCategories(Distribution):
         return label
 
     def _most_probable(self):
-        return self._parameter.array.argmax(axis=-1)
+        return self.xp.asarray(self._parameter.array.argmax(axis=-1))
 
 
 class Categorical(OverCategories):

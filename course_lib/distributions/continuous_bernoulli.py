@@ -10,6 +10,7 @@ from course_lib.distributions import validation
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
+from course_lib.numerics.gamma import log_ratio
 from course_lib.numerics.special import apply, exp, logit, polynomial, sigmoid, where
 
 # log(sinh(z/2) / (z/2)) = sum over n >= 1 of SERIES[n - 1] z^(2n), |z| < 2 pi (DLMF 4.19.7).
@@ -234,30 +235,42 @@ class Entropy(Elementwise):
 
 
 class MeanDifference(Elementwise):
-    """mean(z2) - mean(z1)."""
+    """mean(z2) - mean(z1), from logits or, with ``of_p``, from the probabilities."""
 
     upcast = True
 
-    def value(self, z1, z2):
-        xp = special.xp_of(z1, z2)
-        d = z2 - z1
-        near = d * _integrate(lambda s: mean_of_logit(z1 + s * _where_near(z1, z2, d), 1))
-        flip = xp.where(z1 > 0, -1, 1)   # 1 - mean(z) = mean(-z), exact where mean(z) is near 1
-        far = flip * (mean_of_logit(flip * z2) - mean_of_logit(flip * z1))
-        return xp.where(_is_near(z1, z2), near, far)
+    def __init__(self, of_p=False):
+        super().__init__()
+        self.of_p = of_p
 
-    def partials(self, z1, z2):
-        return [lambda: -mean_of_logit(z1, 1), lambda: mean_of_logit(z2, 1)]
+    def value(self, a, b):
+        z1, z2, d = _logits(a, b, self.of_p)
+        near = d * _integrate(lambda s: mean_of_logit(z1 + s * _where_near(z1, z2, d), 1))
+        flip = special.xp_of(z1).where(z1 > 0, -1, 1)   # 1 - mean(z) = mean(-z), exact near 1
+        far = flip * (mean_of_logit(flip * z2) - mean_of_logit(flip * z1))
+        return special.xp_of(z1).where(_is_near(z1, z2), near, far)
+
+    def partials(self, a, b):
+        z1, z2, _ = _logits(a, b, self.of_p)
+        return [lambda: -mean_of_logit(z1, 1) * _slope(a, self.of_p),
+                lambda: mean_of_logit(z2, 1) * _slope(b, self.of_p)]
 
 
 class KL(Elementwise):
-    """KL of logits z1 and z2: the Bregman divergence of log(sinh(z/2) / (z/2))."""
+    """KL of logits z1 and z2: the Bregman divergence of log(sinh(z/2) / (z/2)).
+
+    With ``of_p`` the inputs are the probabilities.
+    """
 
     upcast = True
 
-    def value(self, z1, z2):
+    def __init__(self, of_p=False):
+        super().__init__()
+        self.of_p = of_p
+
+    def value(self, a, b):
+        z1, z2, d = _logits(a, b, self.of_p)
         xp = special.xp_of(z1, z2)
-        d = z2 - z1
         # Taylor's theorem: d^2 times the integral of (1 - s) variance(z1 + s d) over 0 < s < 1.
         # Gauss and Legendre's rule adds positive terms; the textbook difference would cancel.
         near = d * d * _integrate(
@@ -268,9 +281,22 @@ class KL(Elementwise):
                + flip * mean_of_logit(-abs(z1)) * d)
         return xp.where(_is_near(z1, z2), near, far)
 
-    def partials(self, z1, z2):
-        return [lambda: (z1 - z2) * mean_of_logit(z1, 1),
-                lambda: apply(MeanDifference(), z1, z2)]
+    def partials(self, a, b):
+        z1, _, d = _logits(a, b, self.of_p)
+        return [lambda: -d * mean_of_logit(z1, 1) * _slope(a, self.of_p),
+                lambda: apply(MeanDifference(self.of_p), a, b) * _slope(b, self.of_p)]
+
+
+def _logits(a, b, of_p):
+    """Both logits and their difference, which cancels unless it is taken of probabilities."""
+    if not of_p:
+        return a, b, b - a
+    return logit(a), logit(b), log_ratio(b, a, b - a) + log_ratio(1 - a, 1 - b, b - a)
+
+
+def _slope(x, of_p):
+    """The derivative of the logit in what was given."""
+    return 1 / (x * (1 - x)) if of_p else 1.
 
 
 def _log_cdf(x, z):
@@ -426,4 +452,8 @@ class ContinuousBernoulli(Distribution):
 @chainer.register_kl(ContinuousBernoulli, ContinuousBernoulli)
 def _kl_continuous_bernoulli_continuous_bernoulli(p, q):
     """The Bregman divergence of the log-normaliser; see :class:`KL`."""
-    return KL()(p.logit, q.logit)
+    if 'p' in p._given and 'p' in q._given:
+        return KL(of_p=True)(p.p, q.p)
+    z1, z2 = (d.logit if 'logit' in d._given else logit(F.cast(d.p, numpy.float64))
+              for d in (p, q))
+    return F.cast(KL()(z1, z2), numpy.result_type(p.dtype, q.dtype))

@@ -108,8 +108,9 @@ class KLOfShare(Elementwise):
 
     A Dirichlet variable and the sum that independent Gamma variables were divided by to make it
     are independent, so the divergence of the Gammas is that of the shares plus that of the sums,
-    whatever the scales. Value: that of one Gamma, for scales that make the means of the sums agree.
-    Partials: of the whole divergence; hence there are none for the rests.
+    whatever the scales. Value: that of one Gamma, for scales that make the means of the sums agree;
+    the share marked as ``largest`` takes off that of the sums. Partials: of the whole divergence;
+    hence there are none for the rests.
     """
 
     upcast = True
@@ -124,19 +125,30 @@ class KLOfShare(Elementwise):
         changes = a1 * (r2 - r1) - r1 * (a2 - a1)
         return where(self._near(a1, r1, a2, r2), changes, a1 * r2 - r1 * a2) / (a1 + r1)
 
-    def value(self, a1, r1, a2, r2):
-        m = a1 * ((a2 + r2) / (a1 + r1))
-        return (a2 * itakura_saito(m, a2, self._excess(a1, r1, a2, r2))
-                + _divergence_of_equal_means(a1, a2))
+    def value(self, largest, a1, r1, a2, r2):
+        xp = special.xp_of(a1)
+        n1, n2 = a1 + r1, a2 + r2
+        m, excess = a1 * (n2 / n1), self._excess(a1, r1, a2, r2)
+        bregman, rise = StirlingBregman().on_arrays, [StirlingRise(i).on_arrays for i in (0, 1)]
+        own = 0.5 * itakura_saito(a2, a1) + bregman(a1, a2)
+        # The divergence of the sums has the same form. Where a is nearly all of n, the two are
+        # nearly equal; what is left of their difference comes from the excess and from the rests.
+        from_rests = (rise[0](a1, n1, r1) - rise[0](a2, n2, r2)
+                      + (a2 - a1) * rise[1](a1, n1, r1)
+                      + (r2 - r1) * StirlingError(1).on_arrays(n1))
+        nearly_all = (r1 < 0.25 * a1) & (r2 < 0.25 * a2) & (r1 < abs(a2 - a1))
+        difference = (0.5 * (log_ratio(m, a2, excess) - excess / a1)
+                      + xp.where(nearly_all, from_rests, bregman(a1, a2) - bregman(n1, n2)))
+        return a2 * itakura_saito(m, a2, excess) + xp.where(largest > 0, difference, own)
 
-    def partials(self, a1, r1, a2, r2):
+    def partials(self, largest, a1, r1, a2, r2):
         n1, n2 = a1 + r1, a2 + r2
         change, change_of_rest = a2 - a1, r2 - r1
 
         def in_a1():
             # (n2 - n1) trigamma(n1) - (a2 - a1) trigamma(a1), with the terms 1/n1 and 1/a1 of the
             # trigammas put together first; right also where a is nearly all of n.
-            fall = 0.5 * r1 * (a1 + n1) / a1 / a1 / n1 / n1 - apply(StirlingRise(2), a1, n1)
+            fall = 0.5 * r1 * (a1 + n1) / a1 / a1 / n1 / n1 - apply(StirlingRise(2), a1, n1, r1)
             return (self._excess(a1, r1, a2, r2) / a1 - change * fall
                     + change_of_rest * (0.5 / n1 / n1 + apply(StirlingError(2), n1)))
 
@@ -148,23 +160,21 @@ class KLOfShare(Elementwise):
             changes = a1 / n1 * change_of_rest - r1 / a1 * change * ((a1 + n2) / n1)
             halves = 0.5 * where(self._near(a1, r1, a2, r2), changes / a2 / n2,
                                  r2 / a2 / n2 - r1 / a1 / n1)
-            along_rest = apply(StirlingRise(), a2, n2) - apply(StirlingRise(), a1, n1)
-            across = apply(StirlingRise(), n1, n2) - apply(StirlingRise(), a1, a2)
+            rise = StirlingRise
+            along_rest = apply(rise(), a2, n2, r2) - apply(rise(), a1, n1, r1)
+            across = (apply(rise(), n1, n2, change + change_of_rest)
+                      - apply(rise(), a1, a2, change))
             rest_is_small = special.data(r1) < 0.25 * special.data(a1)
             return -logs - halves - where(rest_is_small, along_rest, across)
 
         return [in_a1, lambda: 0 * r1, in_a2, lambda: 0 * r2]
 
 
-def _divergence_of_equal_means(k1, k2):
-    """The divergence of two Gamma variables with equal means; of arrays."""
-    return 0.5 * itakura_saito(k2, k1) + StirlingBregman().on_arrays(k1, k2)
-
-
 class Dirichlet(Distribution):
     r"""Dirichlet distribution on the simplex: shares x_i >= 0 that sum to 1.
 
-    .. math:: p(x) = \frac{\Gamma(\sum_i \alpha_i)}{\prod_i \Gamma(\alpha_i)} \prod_i x_i^{\alpha_i - 1}
+    .. math:: p(x) = \frac{\Gamma(\sum_i \alpha_i)}{\prod_i \Gamma(\alpha_i)}
+        \prod_i x_i^{\alpha_i - 1}
 
     All formulas are evaluated in float64 and returned in the parameters' dtype.
 
@@ -312,7 +322,7 @@ def _kl_dirichlet_dirichlet(p, q):
     if p.event_shape != q.event_shape:
         raise ValueError(f'KL(Dirichlet || Dirichlet): the numbers of shares differ, '
                          f'{p.event_shape[0]} and {q.event_shape[0]}')
-    shares = KLOfShare()(p._alpha64, p._rest, q._alpha64, q._rest)
-    total = _divergence_of_equal_means(p._total.array, q._total.array)
-    dtype = numpy.result_type(p.dtype, q.dtype)
-    return F.cast(F.sum(shares, axis=-1) - total.squeeze(-1), dtype)
+    alpha = p.alpha.array
+    largest = p.xp.arange(alpha.shape[-1]) == alpha.argmax(axis=-1)[..., None]
+    shares = KLOfShare(largest)(p._alpha64, p._rest, q._alpha64, q._rest)
+    return F.cast(F.sum(shares, axis=-1), numpy.result_type(p.dtype, q.dtype))

@@ -1,4 +1,4 @@
-"""What location-scale families share: x = loc + scale * z, where z has one standard distribution."""
+"""What location-scale families share: x = loc + scale * z with a z that has no parameters."""
 import numpy
 
 from course_lib.distributions import validation

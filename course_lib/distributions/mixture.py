@@ -9,15 +9,15 @@ from course_lib.distributions.categorical import Categorical, logits
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions.independent import dtype_of, sample_n_of
 from course_lib.numerics import random, special
-from course_lib.numerics.rowwise import Rowwise, log_softmax, row_sum, softmax
-from course_lib.numerics.special import exp, expm1, log, log1p, where
+from course_lib.numerics.rowwise import Rowwise, log_mean_exp, softmax
+from course_lib.numerics.special import expm1, where
 
 
 class LogMixture(Rowwise):
     """log sum_k pi_k e^l_k for pi = softmax(w): the log-probability of a mixture."""
 
     def value(self, w, log_p):
-        anchor, _, log_mean = _relative(w, log_p)
+        anchor, _, log_mean = log_mean_exp(w, log_p, _scores(w, log_p))
         return anchor + log_mean
 
     def partials(self, w, log_p):
@@ -28,7 +28,7 @@ class LogMixture(Rowwise):
             return where(possible, softmax(where(possible, scores, 0.)), 0.)
 
         def posterior_less_prior():
-            anchor, d, log_mean = _relative(w, log_p)
+            anchor, d, log_mean = log_mean_exp(w, log_p, _scores(w, log_p))
             r = d - log_mean   # log of posterior / prior
             lower = special.data(r) < 0
             difference = where(lower, softmax(w), -posterior()) * expm1(where(lower, r, -r))
@@ -207,28 +207,6 @@ class Mixture(Distribution):
 
     def __repr__(self):
         return f'{super().__repr__()[:-1]}, components={self.components!r})'
-
-
-def _relative(w, log_p):
-    """log p_a of the likeliest component a; d_k = log p_k - log p_a; and log sum_k pi_k e^d_k."""
-    xp = special.xp_of(w, log_p)
-    scores = special.data(_scores(w, log_p))
-    is_anchor = xp.arange(scores.shape[-1]) == scores.argmax(axis=-1)[..., None]
-    anchor = row_sum(where(is_anchor, log_p, 0.))
-    here, there = special.data(log_p), special.data(anchor)
-    finite = xp.isfinite(here) & xp.isfinite(there)
-    apart = xp.where(here == there, 0, xp.where(here < there, -math.inf, math.inf))
-    d = where(finite, where(finite, log_p, 0.) - where(finite, anchor, 0.), apart)
-    pi = softmax(w)
-    # log1p(sum pi_k (e^d_k - 1)): the anchor does not enter, so that its own share, however close
-    # to 1, takes no digits from the others; logsumexp(w + log p) - logsumexp(w) would cancel.
-    close = special.data(d) < 1
-    ratio = exp(log_softmax(w) + where(special.data(w) > -math.inf, d, 0.))
-    excess = row_sum(where(close, pi * expm1(where(close, d, 0.)), ratio - pi))
-    # Where the prior of all that resemble the anchor is small, that sum is near -1: no log1p.
-    rare = special.data(excess) < -0.5
-    log_mean = where(rare, log(where(rare, row_sum(ratio), 1.)), log1p(where(rare, 0., excess)))
-    return anchor, d, log_mean
 
 
 def _scores(w, log_p):

@@ -9,11 +9,11 @@ from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    StirlingError, exp, expm1, log, log_peak, log_ratio, polynomial, sqrt, where)
+    StirlingError, exp, expm1, log, log_peak, log_ratio, polynomial, refined, sqrt, where)
 
 LOG_LIMIT = 650.   # e^650 = 1e282: as good as infinite, with room for a product or two
 LEAST_MEAN = 1e-282
-SHIFT = 10         # Stirling's series is right to 1e-16 from here on
+SHIFT = 8          # Stirling's series is right to 1e-15 from here on; an even number
 
 
 class LogProb(Elementwise):
@@ -93,6 +93,81 @@ class LogProb(Elementwise):
         return [in_mean, in_concentration]
 
 
+class LogProbForFloat32(Elementwise):
+    """:class:`LogProb` of log mu and r to the precision of float32 inputs, several times faster.
+
+    lgamma(z) is Stirling's formula at z + 4, less log(z (z + 1) (z + 2) (z + 3)). Where so short a
+    formula may miss the sixth digit, :class:`LogProb` computes the element again.
+    """
+
+    upcast = True
+
+    def value(self, x, a, r):
+        def sum_of_terms(x, a, r):
+            s, n = r + exp(a), r + x
+            up, up_r = n + 4, r + 4
+            ratio = up / up_r
+            small = ratio * ratio
+            small *= ratio
+            small *= sqrt(ratio)
+            small *= _four_factors(r) / _four_factors(n)
+            of_n, of_r = n * log(up / s), r * log(up_r / r)
+            y = of_n - of_r
+            y += x * (a - log(x.clip(1, numpy.inf)))
+            y += log_peak(x)
+            y += log(small)
+            t, t_r = 1 / up, 1 / up_r
+            y += t * polynomial(t * t, STIRLING) - t_r * polynomial(t_r * t_r, STIRLING)
+            return y, ~(abs(y) > 0.01 * t_r * t_r * t_r + 1e-9 * (n + of_r + abs(of_n)))
+
+        def exact(x, a, r):
+            return special.apply(LogProb(x, 'log_mean'), a, r)
+
+        return refined(sum_of_terms, exact, x, a, r)
+
+    def partials(self, x, a, r):
+        def quick(x, a, r):
+            # digamma(z) is log(z + 4) - 1 / (2 (z + 4)) less a series, and less the derivative of
+            # log(z (z + 1) (z + 2) (z + 3)).
+            mu = exp(a)
+            s, n = r + mu, r + x
+            up, up_r = n + 4, r + 4
+            t, t_r = 1 / up, 1 / up_r
+            g = log(up / s * (r / up_r))
+            u = (mu - x) / s
+            doubtful = 1e-9 * (1 + abs(g) + abs(u))
+            g += u
+            g += _slope_of_four_factors(r) - _slope_of_four_factors(n)
+            g -= 0.5 * (t - t_r)
+            t *= t
+            t_r *= t_r
+            g += t_r * polynomial(t_r, DIGAMMA) - t * polynomial(t, DIGAMMA)
+            doubtful += 0.1 * t_r * t_r
+            return g, ~(abs(g) > doubtful)
+
+        def exact(x, a, r):
+            return LogProb((), 'log_mean').partials(x, a, r)[1]()
+
+        in_log_mean, _ = LogProb((), 'log_mean').partials(x, a, r)
+        return [in_log_mean, lambda: refined(quick, exact, x, a, r)]
+
+
+STIRLING = 1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188   # NIST DLMF 5.11.1
+DIGAMMA = 1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132       # NIST DLMF 5.11.2
+
+
+def _four_factors(z):
+    """z (z + 1) (z + 2) (z + 3)."""
+    t = z * (z + 3)
+    return t * (t + 2)
+
+
+def _slope_of_four_factors(z):
+    """The derivative of log(z (z + 1) (z + 2) (z + 3)): the sum of 1 / (z + i)."""
+    t = z * (z + 3)
+    return (2 * z + 3) * (2 * t + 2) / (t * (t + 2))
+
+
 class KL(Elementwise):
     """KL between two means (or logarithms of means) of one concentration r.
 
@@ -169,30 +244,35 @@ def _log1pmx(u, log1p_u):
 def _stirling(z):
     """The error of Stirling's formula (see :func:`special.stirling_error`), to 1e-14 absolute."""
     small, series, c = _shifted(z, StirlingError.SERIES)
-    if small is not None:
-        product = c + 1
-        for i in range(2, SHIFT + 1):
-            product = product * (c + i)
-        series = series + small * ((c + SHIFT + 0.5) * log(c + SHIFT) - SHIFT
-                                   - (c + 0.5) * log(c) - log(product))
-    return series
+    if small is None:
+        return series
+    # lgamma(c + 1) is lgamma(c + SHIFT + 1) - log((c + 1) ... (c + SHIFT)), paired from the ends.
+    q, product = c * (c + SHIFT + 1), 1
+    for i in range(1, SHIFT // 2 + 1):
+        product = product * (q + i * (SHIFT + 1 - i))
+    return series + small * ((c + SHIFT + 0.5) * log(c + SHIFT) - SHIFT - (c + 0.5) * log(c)
+                             - log(product))
 
 
 def _stirling_slope(z):
     """The derivative of :func:`_stirling`: digamma(z) - log z + 1 / (2 z)."""
     series = tuple(-(2 * j + 1) * c for j, c in enumerate(StirlingError.SERIES))
     small, slope, c = _shifted(z, series, order=1)
-    if small is not None:
-        harmonic = sum(1 / (c + i) for i in range(1, SHIFT))
-        slope = slope + small * (log((c + SHIFT) / c) - 0.5 / (c + SHIFT) - 0.5 / c - harmonic)
-    return slope
+    if small is None:
+        return slope
+    # digamma(c + 1) is digamma(c + SHIFT) - 1 / (c + 1) - ... - 1 / (c + SHIFT - 1), in pairs.
+    q = c * (c + SHIFT)
+    pairs = sum(1 / (q + i * (SHIFT - i)) for i in range(1, SHIFT // 2))
+    harmonic = (2 * c + SHIFT) * pairs + 1 / (c + SHIFT // 2)
+    return slope + small * (log((c + SHIFT) / c) - 0.5 / (c + SHIFT) - 0.5 / c - harmonic)
 
 
 def _shifted(z, coefficients, order=0):
     """An asymptotic series at z, or at z + SHIFT where z is small; the mask; z clipped to SHIFT."""
     small = (special.data(z) < SHIFT).astype('d')
     t = 1 / (z + SHIFT * small)
-    series = t ** (1 + order) * polynomial(t * t, coefficients)
+    square = t * t
+    series = (square if order else t) * polynomial(square, coefficients)
     if not small.any():
         return None, series, None
     return small, series, z * small + SHIFT * (1 - small)
@@ -328,6 +408,9 @@ class NegativeBinomial(Distribution):
         return self._where_possible(self._observe(x), self.observed.contains, self._log_prob)
 
     def _log_prob(self, x):
+        if {'log_mean', 'concentration'} == set(self._given) and (
+                self.dtype == x.dtype == numpy.float32):
+            return LogProbForFloat32(x)(self.log_mean, self.concentration)
         y = LogProb(x, self._mean_name)(self._given[self._mean_name], self._wide_concentration)
         return y if y.dtype == self.dtype else F.cast(y, self.dtype)
 
@@ -395,6 +478,9 @@ def _kl_negative_binomial_negative_binomial(p, q):
     dtype = numpy.result_type(p.dtype, q.dtype)
     if p._mean_name == q._mean_name == 'mean':
         y = KL(is_log=False)(p._mean, q._mean, r)
+    elif p._mean_name == q._mean_name == 'logit':
+        # Both means are proportional to r, and so is the divergence: r enters as a mere factor.
+        y = r * KL(is_log=True)(p.logit, q.logit, r.xp.ones((), r.dtype))
     else:
         y = KL(is_log=True)(*(_wide_log_mean(d) for d in (p, q)), r)
     return y if y.dtype == dtype else F.cast(y, dtype)

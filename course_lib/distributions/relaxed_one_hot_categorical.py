@@ -67,7 +67,7 @@ class RelaxedOneHotCategorical(Distribution):
     Example:
         >>> d = RelaxedOneHotCategorical(0.5, [0., 0., 0.])
         >>> f'{d.log_prob([0.2, 0.3, 0.5]).array:.4f}'
-        '0.5829'
+        '-0.5344'
     """
 
     domains = {'temperature': validation.positive, 'logit': validation.real}

@@ -56,6 +56,9 @@ class Transformed(Distribution):
         parts = transform.transforms if isinstance(transform, Compose) else [transform]
         self._last = parts[-1]
         self._inner = Transformed(base, Compose(parts[:-1])) if len(parts) > 1 else base
+        # In float32, log y - loc or y - (loc + scale x) would keep few digits of a narrow base. A
+        # transform of vectors may hold a network, which takes its own dtype only.
+        self._upcast = isinstance(base, Distribution) and not any(t.event_ndim for t in parts)
         self._set_shapes()
         self._drawn = None
 
@@ -120,14 +123,15 @@ class Transformed(Distribution):
             x = self._drawn[1]
             return self._from_inner(x, y, self._inner.log_prob(x))
         y = self._observe(y)
+        dtype = y.dtype
+        y = F.cast(y, numpy.float64) if self._upcast else y
         inside = self._last.contains(y.array)
-        if inside.all():
-            return self._pulled_back(y)
-        y = where(inside, y, self._last.anchor)
-        result = self._pulled_back(y)
-        for _ in self.event_shape:
-            inside = inside.all(axis=-1)
-        return where(inside, result, -math.inf)
+        result = self._pulled_back(y if inside.all() else where(inside, y, self._last.anchor))
+        if not inside.all():
+            for _ in self.event_shape:
+                inside = inside.all(axis=-1)
+            result = where(inside, result, -math.inf)
+        return F.cast(result, dtype)
 
     def _pulled_back(self, y):
         x = self._last.inverse(y)

@@ -2,6 +2,8 @@
 import math
 
 import chainer
+from chainer import functions as F
+import numpy
 
 from course_lib.distributions import validation
 from course_lib.distributions.distribution import Distribution, cached_property
@@ -186,25 +188,23 @@ class Uniform(Distribution):
         return self._full(log(self.scale))
 
 
-class KLUniformUniform(Elementwise):
-    """KL = log(width2 / width1) if the first interval lies inside the second, else infinite."""
-
-    upcast = True
-
-    def value(self, inside, width1, width2):
-        # log1p of the relative difference, which is exact for intervals that are nearly equal.
-        return where(inside > 0, log1p((width2 - width1) / width1), math.inf)
-
-    def partials(self, inside, width1, width2):
-        inside = special.data(inside) > 0
-        return [lambda: where(inside, -1 / width1, 0.), lambda: where(inside, 1 / width2, 0.)]
+def _widened(p):
+    """The same in float64: a difference of bounds, rounded to float32, may keep few digits."""
+    with validation.validation(False):
+        return Uniform(**{name: F.cast(v, numpy.float64) for name, v in p._given.items()})
 
 
 @chainer.register_kl(Uniform, Uniform)
 def _kl_uniform_uniform(p, q):
-    """See :class:`KLUniformUniform`."""
+    """log(width2 / width1) if the first interval lies inside the second, else infinite."""
     inside = (p.low.array >= q.low.array) & (p.high.array <= q.high.array)
-    return KLUniformUniform(inside)(p.scale, q.scale)
+    dtype = numpy.result_type(p.dtype, q.dtype)
+    p, q = _widened(p), _widened(q)
+    # log1p of the relative difference. It is put together from what sticks out at either end, for
+    # the widths of two intervals that nearly agree have lost their difference to rounding.
+    by_bounds = 'low' in p._given and 'low' in q._given
+    rise = (q.high - p.high) + (p.low - q.low) if by_bounds else q.scale - p.scale
+    return F.cast(where(inside, log1p(rise / p.scale), math.inf), dtype)
 
 
 class KLUniformNormal(Elementwise):
@@ -227,7 +227,9 @@ class KLUniformNormal(Elementwise):
 @chainer.register_kl(Uniform, Normal)
 def _kl_uniform_normal(p, q):
     """E (x - loc)^2 = width^2 / 12 + (middle - loc)^2; see :class:`KLUniformNormal`."""
-    return KLUniformNormal()(p._middle, p.scale, q.loc, q.scale)
+    wide = _widened(p)
+    return F.cast(KLUniformNormal()(wide._middle, wide.scale, q.loc, q.scale),
+                  numpy.result_type(p.dtype, q.dtype))
 
 
 class KLUniformGumbel(Elementwise):
@@ -258,4 +260,6 @@ class KLUniformGumbel(Elementwise):
 @chainer.register_kl(Uniform, Gumbel)
 def _kl_uniform_gumbel(p, q):
     """E e^-z of a uniform z; see :class:`KLUniformGumbel`."""
-    return KLUniformGumbel()(p._middle, p.scale, q.loc, q.scale)
+    wide = _widened(p)
+    return F.cast(KLUniformGumbel()(wide._middle, wide.scale, q.loc, q.scale),
+                  numpy.result_type(p.dtype, q.dtype))

@@ -202,7 +202,8 @@ class ZeroInflated(Distribution):
         """0, or the mode of the base where that is more probable."""
         mode = self.base.mode.array
         better = self.log_prob(mode).array > self.log_prob(0).array
-        return self._full(chainer.as_variable(self.xp.asarray(self.xp.where(better, mode, 0), self.dtype)))
+        return self._full(chainer.as_variable(
+            self.xp.asarray(self.xp.where(better, mode, 0), self.dtype)))
 
     def __repr__(self):
         gate = super().__repr__().partition('(')[2]

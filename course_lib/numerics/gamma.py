@@ -48,7 +48,11 @@ def digamma_minus_log(k):
 
 
 class StirlingRise(Elementwise):
-    """d(y) - d(x), where d is the derivative of :func:`stirling_error` of the given order."""
+    """d(y) - d(x), d being the derivative of Stirling's error of the given order.
+
+    The third input is y - x, which the caller may know better than by subtraction; the derivatives
+    are those in x and y.
+    """
 
     upcast = True
 
@@ -56,18 +60,18 @@ class StirlingRise(Elementwise):
         super().__init__()
         self.order = order
 
-    def value(self, x, y):
+    def value(self, x, y, change):
         xp = xp_of(x, y)
         slope, curvature = (StirlingError(self.order + i).on_arrays for i in (0, 1))
-        near = abs(y - x) < 0.25 * x
-        x0, change = xp.where(near, x, 20), xp.where(near, y - x, 0)
+        near = abs(change) < 0.25 * x
+        x0, change0 = xp.where(near, x, 20), xp.where(near, change, 0)
         # The integral of the next derivative instead of a difference of two nearly equal numbers.
-        integral = change * sum(w * curvature(x0 + z * change) for z, w in RULE_8)
+        integral = change0 * sum(w * curvature(x0 + z * change0) for z, w in RULE_8)
         return xp.where(near, integral, slope(y) - slope(x))
 
-    def partials(self, x, y):
+    def partials(self, x, y, change):
         return [lambda: -apply(StirlingError(self.order + 1), x),
-                lambda: apply(StirlingError(self.order + 1), y)]
+                lambda: apply(StirlingError(self.order + 1), y), lambda: 0 * change]
 
 
 class StirlingBregman(Elementwise):
@@ -88,7 +92,7 @@ class StirlingBregman(Elementwise):
 
     def partials(self, x, y):
         return [lambda: (x - y) * apply(StirlingError(2), x),
-                lambda: apply(StirlingRise(), x, y)]
+                lambda: apply(StirlingRise(), x, y, y - x)]
 
 
 class LogDensity(Elementwise):
@@ -100,11 +104,16 @@ class LogDensity(Elementwise):
         xp = xp_of(k, t)
         special = special_of(xp)
         small = k <= 10
+        k0 = xp.where(small, k, 1)
+        direct = special.xlogy(k0 - 1, t) - t - special.gammaln(k0)
+        # For k and t both near 0, -log t and log Gamma(k) = log Gamma(k + 1) - log k cancel.
+        tiny = (k < 0.5) & (t > 0)
+        t0 = xp.where(tiny, t, 1)
+        direct = xp.where(
+            tiny, k0 * xp.log(t0) + xp.log(k0 / t0) - t - special.gammaln(k0 + 1), direct)
         # For large k three terms of size k log k cancel. Loader's (2000) saddle-point form has
         # them cancelled on paper: what is left is Stirling's error and k times the distance of t/k
         # from 1, both small.
-        k0 = xp.where(small, k, 1)
-        direct = special.xlogy(k0 - 1, t) - t - special.gammaln(k0)
         usual = ~small & (t > 0)
         k1, t1 = xp.where(usual, k, 11), xp.where(usual, t, 11)
         saddle = (xp.log(xp.sqrt(k1) / t1) - HALF_LOG_2PI - stirling_error(k1)
@@ -197,9 +206,9 @@ class LogGammaSample(Elementwise):
 def log_sample(k, n, rng):
     """``n`` draws of the logarithm of standard Gamma variables, differentiable in the shapes k.
 
-    The logarithm, because at k = 0.001 half of the draws are 0 in float64. For k so small that this
-    can happen it is log x + log(u) / k, with x drawn at k + 1 and u uniform (Marsaglia and Tsang
-    2000, section 6).
+    The logarithm, because at k = 0.001 nearly half of the draws are 0 in float64. For k so small
+    that this can happen it is log x + log(u) / k, with x drawn at k + 1 and u uniform (Marsaglia
+    and Tsang 2000, section 6).
 
     Args:
         k (chainer.Variable): Shapes, of any dtype.

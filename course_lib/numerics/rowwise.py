@@ -3,11 +3,14 @@
 :class:`Rowwise` is to rows what :class:`~course_lib.numerics.elementwise.Elementwise` is to
 single numbers: a formula and its derivatives side by side.
 """
+import math
+
 import chainer
 from chainer import functions as F
 import numpy
 
 from course_lib.numerics import special
+from course_lib.numerics.special import exp, expm1, log, log1p, where
 
 
 class Rowwise(chainer.FunctionNode):
@@ -141,6 +144,44 @@ def log_softmax(x):
     """
     y = F.log_softmax(x, axis=-1)
     return y if isinstance(x, chainer.Variable) else y.array
+
+
+def log_mean_exp(w, x, joint):
+    """log sum_k pi_k e^x_k for pi = softmax(w), to full relative precision.
+
+    Args:
+        w: Logits of the weights; -inf for a weight of 0.
+        x: The exponents.
+        joint: w + x up to a constant, -inf for what does not count: logits of pi_k e^x_k.
+
+    Returns:
+        The exponent x_a at the largest ``joint``; the differences d_k = x_k - x_a; and
+        log sum_k pi_k e^d_k. The sum of the first and the last is the answer.
+    """
+    xp = special.xp_of(w, x)
+    is_anchor = (xp.arange(special.data(joint).shape[-1])
+                 == special.data(joint).argmax(axis=-1)[..., None])
+
+    def at_anchor(values):
+        return row_sum(where(is_anchor, values, 0.))
+    anchor = at_anchor(x)
+    here, there = special.data(x), special.data(anchor)
+    finite = xp.isfinite(here) & xp.isfinite(there)
+    infinite_d = xp.where(here == there, 0, xp.where(here < there, -math.inf, math.inf))
+    d = where(finite, where(finite, x, 0.) - where(finite, anchor, 0.), infinite_d)
+    pi = softmax(w)
+    # log1p(sum pi_k (e^d_k - 1)): the anchor does not enter, so that its own share, however close
+    # to 1, takes no digits from the others; logsumexp(w + x) - logsumexp(w) would cancel.
+    close = (special.data(d) < 1) & (special.data(w) > -math.inf)
+    counts = special.data(joint) > -math.inf
+    apart = where(counts, joint, 0.) - at_anchor(where(counts, joint, 0.))
+    relative = where(counts, exp(where(counts, apart, 0.)), 0.)   # pi_k e^x_k / (pi_a e^x_a)
+    log_pi_a = at_anchor(where(special.data(w) > -math.inf, log_softmax(w), 0.))
+    excess = row_sum(where(close, pi * expm1(where(close, d, 0.)), relative * exp(log_pi_a) - pi))
+    # Where the weight of all that resemble the anchor is small, that sum is near -1: no log1p.
+    rare = special.data(excess) < -0.5
+    return anchor, d, where(
+        rare, log_pi_a + log(row_sum(relative)), log1p(where(rare, 0., excess)))
 
 
 def _wide(array):

@@ -14,6 +14,7 @@ import chainer
 from chainer import backend
 from chainer import functions as F
 import numpy
+from numpy.lib import introspect
 import scipy.special
 
 from course_lib.numerics.elementwise import Elementwise
@@ -150,7 +151,8 @@ class Sigmoid(Elementwise):
         # e^x / (1 + e^x) keeps the relative precision of the left tail; at 40 it is already 1, in
         # float64 too, so that clipping there changes nothing but the overflow.
         y = xp_of(x).exp(x.clip(-math.inf, 40))
-        return y / (1 + y)
+        y /= 1 + y
+        return y
 
     def partials(self, x):
         return [lambda: sigmoid(x) * sigmoid(-x)]
@@ -629,12 +631,12 @@ def ndtri(x):
 def log1p_of_unit(u):
     """log(1 + u) for an array 0 <= u <= 1, to working precision.
 
-    NumPy's ``log`` is vectorised on every processor and its ``log1p`` on few. With w = 1 + u
-    rounded, log(w) lacks only what the rounding lost, u - (w - 1), which is added back; the error
-    of doing so to first order is below half a unit in the last place (Kahan's trick).
+    NumPy's ``log`` is vectorised on every processor and its ``log1p`` on few. On the others: with
+    w = 1 + u rounded, log(w) lacks only what the rounding lost, u - (w - 1), which is added back;
+    the error of doing so to first order is below half a unit in the last place (Kahan's trick).
     """
     xp = xp_of(u)
-    if xp is not numpy:
+    if xp is not numpy or _LOG1P_IS_VECTORISED:
         return xp.log1p(u)
     w = 1 + u
     y = numpy.log(w)
@@ -642,6 +644,17 @@ def log1p_of_unit(u):
     w -= u
     y -= w
     return y
+
+
+def _is_vectorised(name):
+    """Whether NumPy has a version of this float32 function for the vector units of this processor.
+    """
+    versions = introspect.opt_func_info(func_name=f'^{name}$', signature='float32')
+    return any(not version['current'].startswith('baseline')
+               for version in versions.get(name, {}).values())
+
+
+_LOG1P_IS_VECTORISED = _is_vectorised('log1p')
 
 
 def log_factorial(k):

@@ -967,7 +967,7 @@ def draw_uniform(names):
             return draw(d)
         x = min(max(d.round(low + d.rng.random() * (high - low)), low), high)
         if d.chance(0.2):
-            x = d.one_of(low - 1, high + 1)
+            x = d.one_of(low - 1 - abs(low), high + 1 + abs(high))
             if low <= x <= high:
                 return draw(d)
         values = dict(low=low, high=high, loc=low, scale=width)

@@ -79,7 +79,8 @@ def kl_normal_gumbel(n, s, m, b):
 
 @pytest.mark.parametrize('params', [
     (0.3, 1.2, -0.5, 0.7), (1, 2, 1.001, 2), (1, 2, 1, 2.00001), (1, 1.0001, 1.0001, 1),
-    (0, 1e-10, 0.1, 1e10), (0, 1e-30, 1, 1), (0, 1e-5, 1e-6, 1), (0, 1.45, 0.2, 1), (0, 0.55, 0.2, 1), (0, 30, 0, 1),
+    (0, 1e-10, 0.1, 1e10), (0, 1e-30, 1, 1), (0, 1e-5, 1e-6, 1),
+    (0, 1.45, 0.2, 1), (0, 0.55, 0.2, 1), (0, 30, 0, 1),
     (1, 3000, -2, 4)])
 def test_kl_is_accurate_also_near_equality(params):
     continuous.check_kl(D.Gumbel, D.Gumbel, kl_gumbel, params)

@@ -60,7 +60,8 @@ def kl_laplace(m1, b1, m2, b2):
 
 @pytest.mark.parametrize('params', [
     (0.3, 1.2, -0.5, 0.7), (1, 2, 1.001, 2), (1, 2, 1, 2.00001), (1, 1.0001, 1.0001, 1),
-    (0, 1e-10, 0.1, 1e10), (0, 1e-30, 1, 1), (0, 1.6e-6, 0.03, 1e-8), (1e5, 1e5, 0, 1e-10), (0, 0.45, 0.1, 1)])
+    (0, 1e-10, 0.1, 1e10), (0, 1e-30, 1, 1), (0, 1.6e-6, 0.03, 1e-8),
+    (1e5, 1e5, 0, 1e-10), (0, 0.45, 0.1, 1)])
 def test_kl_is_accurate_also_near_equality(params):
     continuous.check_kl(D.Laplace, D.Laplace, kl_laplace, params)
 

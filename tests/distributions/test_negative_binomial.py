@@ -10,8 +10,8 @@ import scipy.stats
 import accuracy
 import course_lib.distributions as D
 
-MEANS = [1e-30, 1e-8, 3, 40, 9.99e6]
-CONCENTRATIONS = [1e-3, 1, 7.3, 1e4, 1e8, 1e10]
+MEANS = [1e-30, 1e-8, 3, 9.99e6]
+CONCENTRATIONS = [1e-3, 1, 7.3, 1e8, 1e10]
 COUNTS = [0, 1, 5, 10 ** 7]
 
 
@@ -53,11 +53,11 @@ def test_log_prob_of_logit_is_accurate(x, logit, r):
         lambda x, z, r: log_prob(x, r * mpmath.exp(z), r), {'z': logit, 'r': r}, x)
 
 
-@pytest.mark.parametrize('log_r', [-600, -3, 1e-8, 23, 600])
+@pytest.mark.parametrize('log_r', [-100, -3, 1e-8, 23, 100])
 @pytest.mark.parametrize('name, a', [('mean', 2.5), ('log_mean', -3.), ('logit', 0.4)])
 @pytest.mark.parametrize('x', [0, 3, 1000])
 def test_log_prob_of_log_concentration_is_accurate(x, name, a, log_r, monkeypatch):
-    monkeypatch.setattr(accuracy, 'DIGITS', 700)
+    monkeypatch.setattr(accuracy, 'DIGITS', 250)
     if name == 'logit' and log_r > 80:
         return   # a mean of 1e260
 
@@ -77,6 +77,16 @@ def test_near_the_mean(x, step):
         accuracy.check(
             lambda x, mu, r: D.NegativeBinomial(mean=mu, concentration=r).log_prob(x),
             log_prob, {'mu': x * (1 + step), 'r': r}, x)
+
+
+def test_log_concentrations_at_the_ends_of_their_domain():
+    log_r = chainer.Variable(numpy.float32([-650, 650, 650]))
+    y = D.NegativeBinomial(mean=3., log_concentration=log_r).log_prob([2, 2, 0])
+    F.sum(y).backward()
+    poisson = D.Poisson(3.).log_prob([2, 0]).array
+    numpy.testing.assert_allclose(y.array[1:], poisson, rtol=1e-6)
+    numpy.testing.assert_allclose(y.array[0], -650 - numpy.log(2), rtol=1e-6)
+    assert log_r.grad.tolist() == [1, 0, 0]
 
 
 def test_poisson_limit_where_torch_answers_38():
@@ -101,9 +111,9 @@ def test_kl_is_accurate(mu1, mu2, r):
                    {'a': float(numpy.log(mu1)), 'b': float(numpy.log(mu2)), 'r': r})
 
 
-@pytest.mark.parametrize('z1, z2', [(-1e3, -990), (-1e3, 2), (2, -1e3), (1e3, 999)])
+@pytest.mark.parametrize('z1, z2', [(-300, -290), (-300, 2), (2, -300), (300, 299)])
 def test_kl_of_extreme_logits_is_accurate(z1, z2, monkeypatch):
-    monkeypatch.setattr(accuracy, 'DIGITS', 600)
+    monkeypatch.setattr(accuracy, 'DIGITS', 450)
     accuracy.check(
         lambda a, b: chainer.kl_divergence(
             D.NegativeBinomial(logit=a, concentration=2.), D.NegativeBinomial(logit=b,

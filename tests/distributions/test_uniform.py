@@ -101,7 +101,8 @@ def kl_uniform_gumbel(a, b, m, s):
 
 
 @pytest.mark.parametrize('params', [
-    (0.3, 1.2, -0.5, 0.7), (-1, 1, 0, 1), (0, 1e-6, 0, 1), (0, 1e-6, -2, 1), (-1e3, 1e3, 0.5, 20), (0, 200, 20, 1)])
+    (0.3, 1.2, -0.5, 0.7), (-1, 1, 0, 1), (0, 1e-6, 0, 1), (0, 1e-6, -2, 1),
+    (-1e3, 1e3, 0.5, 20), (0, 200, 20, 1)])
 def test_kl_with_normal_and_gumbel(params):
     continuous.check_kl(uniform, D.Normal, kl_uniform_normal, params)
     continuous.check_kl(uniform, D.Gumbel, kl_uniform_gumbel, params)

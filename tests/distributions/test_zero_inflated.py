@@ -19,18 +19,19 @@ def inflated(x, g, mass):
     return mpmath.log((g if x == 0 else 0) + (1 - g) * mass)
 
 
-@pytest.mark.parametrize('logit', [-1e4, -200, -1, 1e-8, 3, 40, 1e4])
-@pytest.mark.parametrize('eta', [-60, -5, 0.3, 4, 6.5])
-@pytest.mark.parametrize('x', [0, 1, 50])
+@pytest.mark.parametrize('logit', [-600, -90, 1e-8, 3, 40, 600])
+@pytest.mark.parametrize('eta', [-60, 0.3, 4, 6.5])
+@pytest.mark.parametrize('x', [0, 50])
 def test_log_prob_of_gate_logit_is_accurate(x, logit, eta, monkeypatch):
-    monkeypatch.setattr(accuracy, 'DIGITS', 5000 if abs(logit) == 1e4 else 400)
+    monkeypatch.setattr(accuracy, 'DIGITS', 350)
 
     def reference(x, z, eta):
         if x:
             return -mpmath.log1p(mpmath.exp(z)) + x * eta - mpmath.exp(eta) - mpmath.loggamma(x + 1)
         return inflated(x, 1 / (1 + mpmath.exp(-z)), poisson(x, eta))
-    accuracy.check(lambda x, z, eta: D.ZeroInflated(D.Poisson(log_lam=eta), gate_logit=z).log_prob(x),
-                   reference, {'z': logit, 'eta': eta}, x)
+    accuracy.check(
+        lambda x, z, eta: D.ZeroInflated(D.Poisson(log_lam=eta), gate_logit=z).log_prob(x),
+        reference, {'z': logit, 'eta': eta}, x)
 
 
 @pytest.mark.parametrize('gate', [1e-30, 1e-8, 0.3, 0.5, 0.999])
@@ -57,6 +58,15 @@ def test_gate_logit_is_not_doubled_as_in_tfp():
     numpy.testing.assert_allclose(z.prob(0).array, 1 / (1 + numpy.exp(-1)), rtol=1e-6)
 
 
+def test_extreme_gate_logits():
+    z = chainer.Variable(numpy.float32([-1e4, 1e4, -1e4, 1e4]))
+    y = D.ZeroInflated(D.Poisson(2.), gate_logit=z).log_prob([0, 0, 3, 3])
+    F.sum(y).backward()
+    base = D.Poisson(2.).log_prob(3).array
+    numpy.testing.assert_allclose(y.array, [-2, 0, base, base - 1e4], rtol=1e-6)
+    assert z.grad.tolist() == [0, 0, 0, -1]
+
+
 @pytest.mark.parametrize('gate', [0., 1.])
 def test_gates_that_are_certain(gate):
     g = chainer.Variable(numpy.full(2, gate, 'f'))
@@ -73,7 +83,7 @@ def test_gates_that_are_certain(gate):
 
 @pytest.mark.parametrize('base', [
     D.Poisson([0.5, 4.]), D.NegativeBinomial(mean=[0.5, 4.], concentration=2.),
-    D.Binomial([3, 9], 0.4), D.Geometric([0.3, 0.6]), D.Bernoulli(p=[0.3, 0.6])])
+    D.Binomial([3, 9], 0.4), D.Geometric([0.3, 0.6])])
 def test_any_base(base):
     z = D.ZeroInflated(base, gate=[[0.2], [0.7], [0.]])
     k = numpy.arange(120)[:, None, None]
@@ -82,7 +92,7 @@ def test_any_base(base):
     assert z.batch_shape == (3, 2) and mass.shape == (120, 3, 2)
     numpy.testing.assert_allclose(mass.sum(0), 1, rtol=1e-5)
     gate = numpy.array([[0.2], [0.7], [0]])
-    numpy.testing.assert_allclose(mass, (1 - gate) * own + gate * (k == 0), rtol=1e-5)
+    numpy.testing.assert_allclose(mass, (1 - gate) * own + gate * (k == 0), rtol=1e-5, atol=1e-37)
     mean = (mass * k).sum(0)
     numpy.testing.assert_allclose(z.mean.array, mean, rtol=1e-5)
     numpy.testing.assert_allclose(z.variance.array, (mass * (k - mean) ** 2).sum(0), rtol=1e-4)
@@ -167,7 +177,7 @@ def test_what_the_base_refuses_is_refused():
     (D.Poisson([1., 2.]), {'gate': [0.1] * 3}, ValueError,
      r'the shape \(3,\) of gate does not broadcast with the batch_shape \(2,\) of the base'),
     (D.Normal(0., 1.), {'gate': 0.1}, TypeError, 'base must be a distribution of counts'),
-    (3., {'gate': 0.1}, TypeError, 'base must be a distribution of counts, such as Poisson; got 3')])
+    (3., {'gate': 0.1}, TypeError, 'base must be a distribution of counts.*; got 3')])
 def test_bad_parameters(base, arguments, error, words):
     with pytest.raises(error, match='ZeroInflated: .*' + words):
         D.ZeroInflated(base, **arguments)

@@ -196,8 +196,10 @@ def test_log_factorial_of_integers(dtype):
         special.log_factorial(k), [0, 0, numpy.log(120), 363.73937555556347], rtol=1e-6)
 
 
+@pytest.mark.parametrize('vectorised', [False, True])
 @pytest.mark.parametrize('dtype', [numpy.float32, numpy.float64])
-def test_log1p_of_unit(dtype):
+def test_log1p_of_unit(dtype, vectorised, monkeypatch):
+    monkeypatch.setattr(special, '_LOG1P_IS_VECTORISED', vectorised)
     u = numpy.concatenate([10.0 ** -numpy.arange(0, 300), numpy.linspace(0, 1, 1001)]).astype(dtype)
     y = special.log1p_of_unit(u)
     assert y.dtype == dtype
