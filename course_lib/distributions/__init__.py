@@ -9,6 +9,7 @@ from course_lib.distributions.beta import Beta
 from course_lib.distributions.binomial import Binomial
 from course_lib.distributions.categorical import Categorical
 from course_lib.distributions.cauchy import Cauchy
+from course_lib.distributions.checks import validation
 from course_lib.distributions.chisquare import Chisquare
 from course_lib.distributions.continuous_bernoulli import ContinuousBernoulli
 from course_lib.distributions.dirichlet import Dirichlet
@@ -37,4 +38,3 @@ from course_lib.distributions.student_t import StudentT
 from course_lib.distributions.transformed import Transformed
 from course_lib.distributions.uniform import Uniform
 from course_lib.distributions.zero_inflated import ZeroInflated
-from course_lib.distributions.validation import validation

@@ -4,7 +4,7 @@ import math
 import chainer
 from chainer import functions as F
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -180,9 +180,9 @@ class Bernoulli(Distribution):
         -100.0
     """
 
-    domains = {'p': validation.probability, 'logit': validation.extended_real}
+    domains = {'p': checks.probability, 'logit': checks.extended_real}
     parameter_names = ('logit',)
-    observed = validation.binary
+    observed = checks.binary
     support = '{0, 1}'
 
     def __init__(self, p=None, logit=None, binary_check=None):
@@ -209,7 +209,7 @@ class Bernoulli(Distribution):
         if self.binary_check is None:
             x = self._observe(x)
         else:
-            x = self._observe(x, domain=validation.extended_real)
+            x = self._observe(x, domain=checks.extended_real)
             is_binary = (x == 0) | (x == 1)
             if not is_binary.all():
                 return self._relaxed_log_prob(x, is_binary)
@@ -219,8 +219,8 @@ class Bernoulli(Distribution):
 
     def _relaxed_log_prob(self, x, is_binary):
         if not self.binary_check:
-            if validation.is_enabled():
-                validation.check('Bernoulli', 'x', x, validation.probability)
+            if checks.is_enabled():
+                checks.check('Bernoulli', 'x', x, checks.probability)
             return SoftLogProb(x)(self.logit)
         binary_part = Bernoulli(logit=self.logit).log_prob(x * is_binary)
         return where(self.xp.broadcast_to(is_binary, binary_part.shape), binary_part,
@@ -229,7 +229,7 @@ class Bernoulli(Distribution):
     def prob(self, x):
         """P(x): p for 1 and 1 - p for 0."""
         if self.binary_check is False:
-            x = self._observe(x, domain=validation.probability)
+            x = self._observe(x, domain=checks.probability)
             return x * self.p + (1 - x) * sigmoid(-self.logit)
         return super().prob(x)
 

@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.dirichlet import SMALL, Dirichlet
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import gamma, random, special
@@ -165,7 +165,7 @@ class Beta(Distribution):
         '8.17983'
     """
 
-    domains = {'a': validation.positive, 'b': validation.positive}
+    domains = {'a': checks.positive, 'b': checks.positive}
     parameter_names = ('a', 'b')
     support = '[0, 1]'
     has_rsample = True
@@ -205,7 +205,7 @@ class Beta(Distribution):
 
     def icdf(self, x):
         """The quantile of the probability x; differentiable in x only."""
-        return Icdf()(self._observe(x, domain=validation.probability), self.a, self.b)
+        return Icdf()(self._observe(x, domain=checks.probability), self.a, self.b)
 
     def sample_n(self, n, rng=None):
         """The share of one Gamma draw in two, differentiable; kept off 0 and 1.

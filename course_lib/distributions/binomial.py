@@ -3,7 +3,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.bernoulli import KLOfLogits, KLOfPs
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
@@ -126,9 +126,9 @@ class Binomial(Distribution):
         '-8.28484'
     """
 
-    domains = {'n': validation.count, 'p': validation.probability, 'logit': validation.real}
+    domains = {'n': checks.count, 'p': checks.probability, 'logit': checks.real}
     parameter_names = ('n', 'p')
-    observed = validation.count
+    observed = checks.count
     support = 'non negative integer up to n'
 
     def __init__(self, n, p=None, logit=None):
@@ -157,7 +157,7 @@ class Binomial(Distribution):
         their sum is -8; Loader's deviances are as small as the sum is. See :class:`LogProbOfP`.
         """
         x, n = self._observe(x), self.n.array
-        if validation.is_enabled() and (x > n).any():
+        if checks.is_enabled() and (x > n).any():
             worst = self.xp.broadcast_to(x, (x > n).shape)[x > n][0]
             limit = self.xp.broadcast_to(n, (x > n).shape)[x > n][0]
             raise ValueError('Binomial: x must be a whole number from 0 to n; '
@@ -179,7 +179,7 @@ class Binomial(Distribution):
         return self._cdf(x, upper=True)
 
     def _cdf(self, x, upper):
-        x = self._observe(x, domain=validation.extended_real)
+        x = self._observe(x, domain=checks.extended_real)
         of_logit = 'logit' in self._given
         theta = self.logit if of_logit else self.p
         return Cdf(x, self.n.array, of_logit, upper)(theta)

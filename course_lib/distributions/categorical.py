@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, _brief, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import BLOCK, Elementwise
@@ -306,7 +306,7 @@ def _are_logits(a):
         bool(a.min() > -math.inf) or bool((a.max(axis=-1) > -math.inf).all()))
 
 
-logits = validation.Domain(
+logits = checks.Domain(
     'a number below infinity, not -inf for every class at once', _are_logits,
     lambda a: (a < math.inf) & (a.max(axis=-1, keepdims=True) != -math.inf))
 
@@ -333,7 +333,7 @@ def check_rows(owner, name, array, good, words):
 class OverCategories(Distribution):
     """What :class:`Categorical` and :class:`OneHotCategorical` share: K probabilities a batch."""
 
-    domains = {'p': validation.probability, 'logit': logits}
+    domains = {'p': checks.probability, 'logit': logits}
     parameter_names = ('p',)
     _event_ndim = {'p': 1, 'logit': 1}
 
@@ -346,7 +346,7 @@ class OverCategories(Distribution):
         if not shape or not shape[-1]:
             raise ValueError(f'{type(self).__name__}: {name} must have the classes, at least one, '
                              f'along its last axis; got shape {shape}')
-        if name == 'p' and validation.is_enabled():
+        if name == 'p' and checks.is_enabled():
             array = self.p.array
             total = array.sum(axis=-1, dtype=numpy.promote_types(self.dtype, 'f'))
             check_rows(type(self).__name__, 'p', array, abs(total - 1) <= SUM_TOLERANCE,
@@ -444,7 +444,7 @@ class Categorical(OverCategories):
         '-2.061e-09'
     """
 
-    observed = validation.count
+    observed = checks.count
     support = '{0, ..., K - 1}'
 
     @cached_property
@@ -453,7 +453,7 @@ class Categorical(OverCategories):
 
         def contains(a):
             return (a >= 0) & (a < k) & (a == a.round())
-        return validation.Domain(
+        return checks.Domain(
             f'a class index, a whole number from 0 to {k - 1}',
             lambda a: bool(contains(a).all()), contains)
 

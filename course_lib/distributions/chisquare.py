@@ -1,7 +1,7 @@
 """Chi-square: the sum of k squared standard normal variables."""
 import chainer
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import cached_property
 from course_lib.distributions.gamma import Gamma
 
@@ -28,7 +28,7 @@ class Chisquare(Gamma):
         -0.6931471824645996
     """
 
-    domains = {'k': validation.positive}
+    domains = {'k': checks.positive}
     parameter_names = ('k',)
     _is_rate = False
 

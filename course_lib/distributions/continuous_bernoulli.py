@@ -6,7 +6,7 @@ from chainer import functions as F
 import numpy
 import scipy.special
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -367,7 +367,7 @@ class ContinuousBernoulli(Distribution):
         3.4012
     """
 
-    domains = {'p': validation.open_probability, 'logit': validation.real}
+    domains = {'p': checks.open_probability, 'logit': checks.real}
     parameter_names = ('logit',)
     support = '[0, 1]'
     has_rsample = True
@@ -420,7 +420,7 @@ class ContinuousBernoulli(Distribution):
 
     def icdf(self, u):
         """log(1 + u (e^z - 1)) / z, for 0 <= u <= 1."""
-        return Icdf()(self._observe(u, 'u', validation.probability), self.logit)
+        return Icdf()(self._observe(u, 'u', checks.probability), self.logit)
 
     def sample_n(self, n, rng=None):
         """The inverse cdf of uniform draws; differentiable in the parameter."""

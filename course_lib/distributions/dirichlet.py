@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions.gamma import StandardEntropy, standard_entropy
 from course_lib.numerics import gamma, special
@@ -194,7 +194,7 @@ class Dirichlet(Distribution):
         2.0
     """
 
-    domains = {'alpha': validation.positive}
+    domains = {'alpha': checks.positive}
     parameter_names = ('alpha',)
     support = '[0, 1]'
     has_rsample = True
@@ -296,7 +296,7 @@ class Dirichlet(Distribution):
         Raises:
             ValueError: If an alpha is 1 or less: the density then has no highest point inside.
         """
-        validation.check('Dirichlet.mode', 'alpha', self.alpha.array, _ABOVE_ONE)
+        checks.check('Dirichlet.mode', 'alpha', self.alpha.array, _ABOVE_ONE)
         excess = self._alpha64 - 1
         total = F.broadcast_to(F.sum(excess, axis=-1, keepdims=True), excess.shape)
         return F.cast(excess / total, self.dtype)
@@ -312,7 +312,7 @@ class Dirichlet(Distribution):
         return F.cast(shares + F.squeeze(total, -1), self.dtype)
 
 
-_ABOVE_ONE = validation.Domain('a finite number above 1', lambda a: bool((a > 1).all()),
+_ABOVE_ONE = checks.Domain('a finite number above 1', lambda a: bool((a > 1).all()),
                                lambda a: a > 1)
 
 

@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.continuous_bernoulli import mean_of_logit
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
@@ -130,7 +130,7 @@ class DiscretizedLogistic(Distribution):
         -20.007
     """
 
-    domains = {'loc': validation.real, 'log_scale': validation.real}
+    domains = {'loc': checks.real, 'log_scale': checks.real}
     parameter_names = ('loc', 'log_scale')
 
     def __init__(self, loc, log_scale, low, high, n_levels):
@@ -167,7 +167,7 @@ class DiscretizedLogistic(Distribution):
         """The levels, as a domain: within the rounding of an observation's dtype."""
         def is_level(x):
             return self._position(x)[1]
-        return validation.Domain(f'one of the {self.support}',
+        return checks.Domain(f'one of the {self.support}',
                                  lambda x: bool(is_level(x).all()), is_level)
 
     @cached_property
@@ -206,7 +206,7 @@ class DiscretizedLogistic(Distribution):
 
     def _log_tail(self, x, sign, at_low, at_high):
         """log P(X <= x) for sign 1, log P(X > x) for sign -1; any real x."""
-        x = self._observe(x, domain=validation.extended_real)
+        x = self._observe(x, domain=checks.extended_real)
         x = self.xp.clip(x, self.low - self.spacing, self.high)
         index, is_level = self._position(x)
         position = (x.astype(numpy.float64) - self.low) / self.spacing
@@ -234,7 +234,7 @@ class DiscretizedLogistic(Distribution):
 
     def icdf(self, u):
         """The smallest level x with P(X <= x) >= u, for 0 <= u <= 1; not differentiable."""
-        u = self._observe(u, 'u', validation.probability)
+        u = self._observe(u, 'u', checks.probability)
         index = self.xp.clip(self.xp.ceil(self._quantile(u) - 0.5), 0, self.n_levels - 1)
         # Rounding may have carried icdf(cdf(x)) just past x: look one level back.
         before = self.xp.maximum(index - 1, 0)

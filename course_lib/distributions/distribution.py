@@ -6,7 +6,7 @@ from chainer import functions as F
 from chainer.utils.cache import cached_property
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.numerics import special
 
 __all__ = ['Distribution', 'cached_property']
@@ -29,7 +29,7 @@ class Distribution(chainer.distribution.Distribution):
         domains (dict): Domain of each parameter, by name.
         parameter_names (tuple): The names under which ``params`` lists the parameters.
         has_rsample (bool): Whether a gradient flows from a sample to the parameters.
-        observed (validation.Domain): What an observation can be at all; anything else is an error.
+        observed (checks.Domain): What an observation can be at all; anything else is an error.
             ``None`` for continuous distributions, whose ``log_prob`` is -inf outside the support.
     """
 
@@ -49,9 +49,9 @@ class Distribution(chainer.distribution.Distribution):
         self._given = {name: as_variable(owner, name, value, dtype)
                        for name, value in given.items()}
         self._xp = _common_xp(owner, self._given)
-        if validation.is_enabled():
+        if checks.is_enabled():
             for name, variable in self._given.items():
-                validation.check(owner, name, variable.array, self.domains[name])
+                checks.check(owner, name, variable.array, self.domains[name])
         self._batch_shape = _broadcast_shape(
             owner, {name: v.shape[:v.ndim - self._event_ndim.get(name, 0)]
                     for name, v in self._given.items()})
@@ -126,8 +126,8 @@ class Distribution(chainer.distribution.Distribution):
             raise ValueError(
                 f'{owner}: {name} has shape {array.shape}, which does not broadcast with '
                 f'batch_shape {self.batch_shape} + event_shape {self.event_shape}')
-        if validation.is_enabled():
-            validation.check(owner, name, array, domain or validation.extended_real)
+        if checks.is_enabled():
+            checks.check(owner, name, array, domain or checks.extended_real)
         return x
 
     def _where_possible(self, x, possible, log_prob, filler=0):
@@ -135,7 +135,7 @@ class Distribution(chainer.distribution.Distribution):
 
         Only with checks off: with checks on, ``_observe`` has raised an error already.
         """
-        if validation.is_enabled():
+        if checks.is_enabled():
             return log_prob(x)
         allowed = possible(x)
         if allowed.all():

@@ -4,7 +4,7 @@ import math
 import chainer
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import cached_property
 from course_lib.distributions.gamma import Gamma
 from course_lib.numerics import random, special
@@ -125,7 +125,7 @@ class Exponential(Gamma):
         '1e-10'
     """
 
-    domains = {'lam': validation.positive}
+    domains = {'lam': checks.positive}
     parameter_names = ('lam',)
     _is_rate = True
 
@@ -172,7 +172,7 @@ class Exponential(Gamma):
 
     def icdf(self, x):
         """-log(1 - x) / lam, the quantile of the probability x."""
-        return Icdf()(self._observe(x, domain=validation.probability), self.lam)
+        return Icdf()(self._observe(x, domain=checks.probability), self.lam)
 
     def sample_n(self, n, rng=None):
         """Standard exponential draws over lam: differentiable."""

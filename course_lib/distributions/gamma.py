@@ -3,7 +3,7 @@ import math
 
 import chainer
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import gamma, special
 from course_lib.numerics.elementwise import Elementwise
@@ -195,7 +195,7 @@ class Gamma(Distribution):
         '-7.82669'
     """
 
-    domains = {'k': validation.positive, 'theta': validation.positive, 'rate': validation.positive}
+    domains = {'k': checks.positive, 'theta': checks.positive, 'rate': checks.positive}
     parameter_names = ('k', 'theta')
     support = 'positive'
     has_rsample = True
@@ -255,7 +255,7 @@ class Gamma(Distribution):
 
     def icdf(self, x):
         """The quantile: the value below which a share x of the probability lies."""
-        q = self._observe(x, domain=validation.probability)
+        q = self._observe(x, domain=checks.probability)
         return self._scaled(gamma.LowerIncompleteInverse()(self._shape, q))
 
     def sample_n(self, n, rng=None):

@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import bernoulli, validation
+from course_lib.distributions import bernoulli, checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -233,9 +233,9 @@ class Geometric(Distribution):
         '-50.0000'
     """
 
-    domains = {'p': validation.positive_probability, 'logit': validation.real}
+    domains = {'p': checks.positive_probability, 'logit': checks.real}
     parameter_names = ('p',)
-    observed = validation.trial_count
+    observed = checks.trial_count
     support = 'positive integer'
 
     def __init__(self, p=None, logit=None):
@@ -292,12 +292,12 @@ class Geometric(Distribution):
         return of_log_survival(self.log_survival_function(x))
 
     def _whole_part(self, x):
-        x = self._observe(x, domain=validation.extended_real)
+        x = self._observe(x, domain=checks.extended_real)
         return self.xp.floor(self.xp.clip(x, 0, numpy.finfo(x.dtype).max))
 
     def icdf(self, x):
         """The smallest count whose cdf is x or more: ceil(log(1 - x) / log(1 - p)), at least 1."""
-        x = self._observe(x, domain=validation.probability).astype(numpy.float64)
+        x = self._observe(x, domain=checks.probability).astype(numpy.float64)
         with numpy.errstate(divide='ignore', invalid='ignore'):
             k = self.xp.ceil(self.xp.log1p(-x) / self._log_failure())
             k = self.xp.where(x == 0, 1, self.xp.maximum(k, 1))

@@ -3,7 +3,7 @@ import math
 
 import chainer
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions.location_scale import Affine, OfStandardized
 from course_lib.distributions.normal import KLOfScales
@@ -84,7 +84,7 @@ class HalfNormal(Distribution):
         '-0.2258'
     """
 
-    domains = {'scale': validation.positive}
+    domains = {'scale': checks.positive}
     parameter_names = ('scale',)
     support = 'non-negative'
     has_rsample = True
@@ -129,7 +129,7 @@ class HalfNormal(Distribution):
 
     def icdf(self, x):
         """The quantile sqrt(2) scale erf^-1(x) of a probability x."""
-        x = self._observe(x, domain=validation.probability)
+        x = self._observe(x, domain=checks.probability)
         return Affine()(math.sqrt(2) * special.erfinv(x), self._zero, self.scale)
 
     def sample_n(self, n, rng=None):

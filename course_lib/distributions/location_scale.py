@@ -1,7 +1,7 @@
 """What location-scale families share: x = loc + scale * z with a z that has no parameters."""
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -81,7 +81,7 @@ class LocationScale(Distribution):
     A subclass gives ``_noise`` (draws of z) and ``_quantile`` (the quantile function of z).
     """
 
-    domains = {'loc': validation.real, 'scale': validation.positive}
+    domains = {'loc': checks.real, 'scale': checks.positive}
     parameter_names = ('loc', 'scale')
     support = 'real'
     has_rsample = True
@@ -104,7 +104,7 @@ class LocationScale(Distribution):
 
     def icdf(self, x):
         """The quantile of a probability x: loc + scale * (quantile of z)."""
-        x = self._observe(x, domain=validation.probability)
+        x = self._observe(x, domain=checks.probability)
         return Affine()(self._quantile(x), self.loc, self.scale)
 
     def sample_n(self, n, rng=None):

@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions.location_scale import Affine, OfStandardized
 from course_lib.distributions.normal import KLOfScales
@@ -87,7 +87,7 @@ class LogNormal(Distribution):
         '1e-08'
     """
 
-    domains = {'mu': validation.real, 'sigma': validation.positive}
+    domains = {'mu': checks.real, 'sigma': checks.positive}
     parameter_names = ('mu', 'sigma')
     support = 'positive'
     has_rsample = True
@@ -139,7 +139,7 @@ class LogNormal(Distribution):
 
     def icdf(self, x):
         """The quantile e^(mu + sigma Phi^-1(x)) of a probability x."""
-        x = self._observe(x, domain=validation.probability)
+        x = self._observe(x, domain=checks.probability)
         return exp(Affine()(ndtri(x), self.mu, self.sigma))
 
     def sample_n(self, n, rng=None):

@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -169,7 +169,7 @@ def _is_lower(a):
     return xp.where(lower, abs(a) < math.inf, a == 0) & (~diagonal | (a > 0))
 
 
-lower_triangular = validation.Domain(
+lower_triangular = checks.Domain(
     'lower triangular, finite, with a diagonal above 0 and zeros above it',
     lambda a: bool(_is_lower(a).all()), _is_lower)
 
@@ -200,7 +200,7 @@ class MultivariateNormal(Distribution):
         -3.03102
     """
 
-    domains = {'loc': validation.real, 'scale_tril': lower_triangular}
+    domains = {'loc': checks.real, 'scale_tril': lower_triangular}
     parameter_names = ('loc', 'scale_tril')
     support = 'real'
     has_rsample = True

@@ -3,7 +3,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.binomial import upper_tail
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
@@ -341,13 +341,13 @@ class NegativeBinomial(Distribution):
         '-2.29443'
     """
 
-    domains = {'mean': validation.non_negative, 'log_mean': validation.real,
-               'logit': validation.real, 'concentration': validation.positive,
-               'log_concentration': validation.Domain(
+    domains = {'mean': checks.non_negative, 'log_mean': checks.real,
+               'logit': checks.real, 'concentration': checks.positive,
+               'log_concentration': checks.Domain(
                    'a number from -650 to 650',
                    lambda a: bool((abs(a) <= LOG_LIMIT).all()), lambda a: abs(a) <= LOG_LIMIT)}
     parameter_names = ('mean', 'concentration')
-    observed = validation.count
+    observed = checks.count
     support = 'non negative integer'
 
     def __init__(self, mean=None, log_mean=None, logit=None, concentration=None,
@@ -416,12 +416,12 @@ class NegativeBinomial(Distribution):
 
     def cdf(self, x):
         """P(X <= x) = I_p(r, floor(x) + 1), with p = r / (r + mu)."""
-        x = self._observe(x, domain=validation.extended_real)
+        x = self._observe(x, domain=checks.extended_real)
         return Cdf(x, upper=False)(self._mean, self.concentration)
 
     def survival_function(self, x):
         """P(X > x) = I_{1-p}(floor(x) + 1, r), with p = r / (r + mu)."""
-        x = self._observe(x, domain=validation.extended_real)
+        x = self._observe(x, domain=checks.extended_real)
         return Cdf(x, upper=True)(self._mean, self.concentration)
 
     def sample_n(self, n, rng=None):

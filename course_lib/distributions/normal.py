@@ -4,7 +4,7 @@ import math
 import chainer
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import cached_property
 from course_lib.distributions.location_scale import (
     LocationScale, OfStandardized, ratio_excess, standardize)
@@ -78,7 +78,7 @@ class Normal(LocationScale):
         '54.6457'
     """
 
-    domains = {'loc': validation.real, 'scale': validation.positive, 'log_scale': validation.real}
+    domains = {'loc': checks.real, 'scale': checks.positive, 'log_scale': checks.real}
 
     def __init__(self, loc, scale=None, log_scale=None):
         self._exactly_one(scale=scale, log_scale=log_scale)

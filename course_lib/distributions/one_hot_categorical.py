@@ -1,7 +1,7 @@
 """OneHotCategorical: one of K classes, given as a vector of one 1 and K - 1 zeros."""
 import chainer
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.categorical import (
     OverCategories, check_rows, kl_of_categories)
 from course_lib.distributions.distribution import cached_property
@@ -31,7 +31,7 @@ class OneHotCategorical(OverCategories):
         '-0.6931'
     """
 
-    observed = validation.count
+    observed = checks.count
     support = 'one-hot vector'
 
     @property
@@ -44,9 +44,9 @@ class OneHotCategorical(OverCategories):
         Why this form: the entry is picked, not multiplied out, because ``sum(x * log p)`` is
         0 * -inf, NaN, as soon as any class has probability 0.
         """
-        x = self._observe(x, domain=validation.extended_real)
+        x = self._observe(x, domain=checks.extended_real)
         one_hot = ((x == 0) | (x == 1)).all(axis=-1) & (x.sum(axis=-1) == 1)
-        if validation.is_enabled():
+        if checks.is_enabled():
             check_rows(type(self).__name__, 'x', x, one_hot, 'be one-hot, a single 1 among zeros,')
         label = self.xp.where(one_hot, x.argmax(axis=-1), -1)
         return self._where_possible(label, lambda k: k >= 0, self._log_prob_of_label)

@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -171,7 +171,7 @@ class Pareto(Distribution):
         0.125
     """
 
-    domains = {'scale': validation.positive, 'alpha': validation.positive}
+    domains = {'scale': checks.positive, 'alpha': checks.positive}
     parameter_names = ('scale', 'alpha')
     support = '[scale, inf]'
     has_rsample = True
@@ -215,7 +215,7 @@ class Pareto(Distribution):
 
     def icdf(self, x):
         """scale (1 - x)^(-1 / alpha), the quantile of the probability x."""
-        q = self._observe(x, domain=validation.probability)
+        q = self._observe(x, domain=checks.probability)
         e = -log1p(-F.cast(q, numpy.float64))
         dtype = numpy.result_type(q.dtype, self.dtype)
         return F.cast(Quantile()(e, self.scale, self.alpha), dtype)

@@ -4,7 +4,7 @@ import math
 import chainer
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -164,9 +164,9 @@ class Poisson(Distribution):
         '-8.97799'
     """
 
-    domains = {'lam': validation.non_negative, 'log_lam': validation.real}
+    domains = {'lam': checks.non_negative, 'log_lam': checks.real}
     parameter_names = ('lam',)
-    observed = validation.count
+    observed = checks.count
     support = 'non negative integer'
 
     def __init__(self, lam=None, log_lam=None):
@@ -198,11 +198,11 @@ class Poisson(Distribution):
 
     def cdf(self, x):
         """P(X <= x) = Q(floor(x) + 1, lam), with Q the regularised upper incomplete gamma."""
-        return Cdf(self._observe(x, domain=validation.extended_real))(self.lam)
+        return Cdf(self._observe(x, domain=checks.extended_real))(self.lam)
 
     def survival_function(self, x):
         """P(X > x) = P(floor(x) + 1, lam), with P the regularised lower incomplete gamma."""
-        return Cdf(self._observe(x, domain=validation.extended_real), upper=True)(self.lam)
+        return Cdf(self._observe(x, domain=checks.extended_real), upper=True)(self.lam)
 
     def sample_n(self, n, rng=None):
         """Draws of whole numbers, in the dtype of the parameters (so that they can enter a loss).

@@ -3,7 +3,7 @@ import math
 
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -91,7 +91,7 @@ class RelaxedBernoulli(Distribution):
         '33.84563'
     """
 
-    domains = {'temperature': validation.positive, 'logit': validation.real}
+    domains = {'temperature': checks.positive, 'logit': checks.real}
     parameter_names = ('temperature', 'logit')
     support = '(0, 1)'
     has_rsample = True
@@ -135,7 +135,7 @@ class RelaxedBernoulli(Distribution):
 
     def icdf(self, u):
         """sigmoid((z + logit(u)) / t), for 0 <= u <= 1."""
-        u = self._observe(u, 'u', validation.probability)
+        u = self._observe(u, 'u', checks.probability)
         return sigmoid((self.logit + logit(u)) / self.temperature)
 
     def sample_n(self, n, rng=None):

@@ -4,7 +4,7 @@ import math
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.categorical import SUM_TOLERANCE
 from course_lib.distributions.distribution import Distribution
 from course_lib.distributions.relaxed_bernoulli import lowest
@@ -70,7 +70,7 @@ class RelaxedOneHotCategorical(Distribution):
         '-0.5344'
     """
 
-    domains = {'temperature': validation.positive, 'logit': validation.real}
+    domains = {'temperature': checks.positive, 'logit': checks.real}
     parameter_names = ('temperature', 'logit')
     support = 'open simplex'
     has_rsample = True

@@ -6,7 +6,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import gamma, random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -161,7 +161,7 @@ class StudentT(Distribution):
         '-2.043939'
     """
 
-    domains = {'df': validation.positive, 'loc': validation.real, 'scale': validation.positive}
+    domains = {'df': checks.positive, 'loc': checks.real, 'scale': checks.positive}
     parameter_names = ('df', 'loc', 'scale')
     support = 'real'
     has_rsample = True
@@ -205,7 +205,7 @@ class StudentT(Distribution):
 
     def icdf(self, x):
         """The quantile of the probability x; differentiable in x, loc and scale. NumPy only."""
-        q = self._observe(x, domain=validation.probability)
+        q = self._observe(x, domain=checks.probability)
         return self.loc + self.scale * StandardIcdf()(self.df, q)
 
     def sample_n(self, n, rng=None):

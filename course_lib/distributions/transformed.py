@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, _as_shape, cached_property
 from course_lib.distributions.kl import kl_divergence
 from course_lib.distributions.transforms import Affine, Compose, Transform, sum_last
@@ -189,7 +189,7 @@ class Transformed(Distribution):
     def icdf(self, u):
         """f of the base's icdf at u, or at 1 - u where f decreases."""
         sign = self._sign('icdf')
-        u = self._observe(u, 'u', validation.probability)
+        u = self._observe(u, 'u', checks.probability)
         return self._last.forward(
             self._inner.icdf(u if (sign > 0).all() else where(sign > 0, u, 1 - u)))
 

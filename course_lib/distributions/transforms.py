@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import as_variable
 from course_lib.numerics import special
 from course_lib.numerics.elementwise import Elementwise
@@ -90,10 +90,10 @@ class Transform:
         return as_variable(type(self).__name__, name, value,
                            numpy.dtype(dtype or chainer.get_dtype()), promote=True)
 
-    def _parameter(self, name, value, domain=validation.real):
+    def _parameter(self, name, value, domain=checks.real):
         variable = self._argument(name, value, numpy.float64)
-        if validation.is_enabled():
-            validation.check(type(self).__name__, name, variable.array, domain)
+        if checks.is_enabled():
+            checks.check(type(self).__name__, name, variable.array, domain)
         return variable
 
     def __repr__(self):
@@ -101,7 +101,7 @@ class Transform:
         return f'{type(self).__name__}({names})'
 
 
-nonzero = validation.Domain('a finite number other than 0',
+nonzero = checks.Domain('a finite number other than 0',
                             lambda a: bool(((abs(a) < math.inf) & (a != 0)).all()),
                             lambda a: (abs(a) < math.inf) & (a != 0))
 
@@ -305,7 +305,7 @@ class Planar(Transform):
         if self.w.ndim < 1 or self.u.shape[-1:] != self.w.shape[-1:]:
             raise ValueError('Planar: w and u must have a shape (..., d) with the same d; '
                              f'got {self.w.shape} and {self.u.shape}')
-        if validation.is_enabled() and not self.w.array.any(axis=-1).all():
+        if checks.is_enabled() and not self.w.array.any(axis=-1).all():
             raise ValueError('Planar: w must not be the zero vector')
         self._shape = numpy.broadcast_shapes(self.w.shape, self.u.shape, self.b.shape + (1,))
 
@@ -362,7 +362,7 @@ class AffineCoupling(Transform):
     def __init__(self, mask, net):
         if not callable(net):
             raise TypeError(f'AffineCoupling: net must be callable; got {type(net).__name__}')
-        mask = self._parameter('mask', mask, validation.binary).array
+        mask = self._parameter('mask', mask, checks.binary).array
         if mask.ndim != 1 or mask.all() or not mask.any():
             raise ValueError('AffineCoupling: mask must be a vector of 0 and 1, with at least one '
                              f'of each; got {mask.tolist()}')

@@ -5,7 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions import validation
+from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions.gumbel import Gumbel
 from course_lib.distributions.location_scale import OfStandardized
@@ -77,8 +77,8 @@ class Uniform(Distribution):
         '-1.3863'
     """
 
-    domains = {'low': validation.real, 'high': validation.real, 'loc': validation.real,
-               'scale': validation.positive}
+    domains = {'low': checks.real, 'high': checks.real, 'loc': checks.real,
+               'scale': checks.positive}
     support = '[low, high]'
     has_rsample = True
 
@@ -90,7 +90,7 @@ class Uniform(Distribution):
                              f'got {" and ".join(names) or "none"}')
         self.parameter_names = names
         self._take(**given)
-        if validation.is_enabled():
+        if checks.is_enabled():
             self._check_order()
 
     def _check_order(self):
@@ -153,7 +153,7 @@ class Uniform(Distribution):
 
     def icdf(self, x):
         """The quantile low + (high - low) x of a probability x."""
-        x = self._observe(x, domain=validation.probability)
+        x = self._observe(x, domain=checks.probability)
         return Quantile()(x, self.low, self.high)
 
     def sample_n(self, n, rng=None):
@@ -190,7 +190,7 @@ class Uniform(Distribution):
 
 def _widened(p):
     """The same in float64: a difference of bounds, rounded to float32, may keep few digits."""
-    with validation.validation(False):
+    with checks.validation(False):
         return Uniform(**{name: F.cast(v, numpy.float64) for name, v in p._given.items()})
 
 

@@ -5,7 +5,7 @@ import chainer
 import numpy
 
 from course_lib.distributions.distribution import Distribution, cached_property
-from course_lib.distributions.validation import (
+from course_lib.distributions.checks import (
     binary, count, extended_real, probability, real, trial_count)
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise

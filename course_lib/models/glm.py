@@ -43,7 +43,7 @@ class Family(NamedTuple):
 
     links: dict        # name: (linear predictor, *log concentration) -> distribution; default first
     by_mean: Callable  # (mean, *log concentration) -> distribution
-    observed: NamedTuple  # what y must be: a domain of course_lib.distributions.validation
+    observed: NamedTuple  # what y must be: a domain of course_lib.distributions.checks
 
 
 FAMILIES = {

@@ -123,6 +123,10 @@ def _times(gy, partial):
     if not isinstance(partial, chainer.Variable):
         xp = chainer.backend.get_array_module(gy)
         partial = chainer.as_variable(xp.asarray(partial, dtype=gy.dtype))
+    xp = gy.xp
+    infinite = ~xp.isfinite(partial.array)
+    if infinite.any():   # 0 * inf: see _scaled
+        partial = F.where(infinite & (gy.array == 0), xp.zeros((), gy.dtype), partial)
     return gy * partial
 
 
@@ -149,7 +153,7 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
             values = formulas(*[_cast(a, working) for a in operands])
             if scale is not None:
                 scale = _cast(scale, working)
-                values = [scale * value for value in values]
+                values = [_scaled(scale, value) for value in values]
             return [xp.asarray(_fit(value, shape, wanted), dtype)
                     for value, wanted, dtype in zip(values, wanted_shapes, wanted_dtypes)]
         outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
@@ -160,11 +164,27 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
             for output, value in zip(outputs, values):
                 part = _part(output, block, len(shape))
                 if output.shape == shape:
-                    numpy.multiply(factor, value, out=part, casting='same_kind')
+                    _scaled(factor, value, out=part)
                 else:
-                    value = factor * value
+                    value = _scaled(factor, value)
                     part += _fit(value, value.shape, part.shape)
         return [_cast(output, dtype) for output, dtype in zip(outputs, wanted_dtypes)]
+
+
+def _scaled(scale, value, out=None):
+    """``scale * value``; 0 where the scale is 0, even if the value there is infinite.
+
+    A loss that leaves an observation out (a mask, a mixture) sends it the gradient 0, and a
+    derivative such as 1 / p at p = 0 must not turn that into 0 * inf.
+    """
+    xp = chainer.backend.get_array_module(value)
+    if xp is not numpy:
+        return xp.where(scale == 0, 0, scale * value)
+    out = numpy.multiply(scale, value, out=out, casting='same_kind')
+    if out.size and numpy.isnan(out.min()):
+        out = numpy.asarray(out)
+        numpy.copyto(out, 0, where=numpy.broadcast_to(scale == 0, out.shape))
+    return out
 
 
 def _blocks(shape, size):

@@ -167,7 +167,8 @@ class Draw:
         """Mostly scales between 1e-10 and 1e10; gradients in x must not leave the dtype's range."""
         if self.chance(0.8):
             return self.round(math.log(self.positive()))
-        return self.round(self.rng.uniform(-35, 35) if self.single else self.rng.uniform(-300, 300))
+        limit = 35 if self.single else 300
+        return self.round(self.rng.uniform(-limit, limit))
 
     def vector(self, one, n):
         return [one() for _ in range(n)]
@@ -444,7 +445,8 @@ def describe(case, result):
     else:
         name, got, true, error = result.worst
         what = f'{name}: got {got:.17g}, true {true[:22]}{_exponent(true)}, error {error:.2g}'
-    mark = 'ERROR' if result.error else 'NaN' if result.nan else 'aware' if result.aware else 'WRONG'
+    mark = ('ERROR' if result.error else 'NaN' if result.nan
+            else 'aware' if result.aware else 'WRONG')
     return f'{mark:<6}{case.question} {case.dtype}: {point}\n      {what}'
 
 
@@ -850,7 +852,7 @@ def draw_discretized_logistic(d):
     step = (high - low) / (n - 1)
     log_scale = d.round(math.log(step) + d.one_of(d.rng.uniform(-6, 6), d.rng.standard_normal(),
                                                   d.rng.uniform(-20, 20)))
-    x = d.one_of(low, high, low + step * int(d.rng.integers(n)), low + step * int(d.rng.integers(n)))
+    x = d.one_of(low, high) if d.chance(0.5) else low + step * int(d.rng.integers(n))
     loc = d.round(x + d.z(20) * math.exp(log_scale)) if d.chance(0.4) else d.round(
         low + (high - low) * (0.5 + d.rng.standard_normal()))
     return dict(loc=loc, log_scale=log_scale), dict(x=x, low=low, high=high, n_levels=n)
@@ -1314,13 +1316,6 @@ def kl_uniform_gumbel(p, q):
                         q.scale) - mp.log(p.high - p.low)
 
 
-def kl_uniform_laplace(p, q):
-    def primitive(d):   # of |d|
-        return d * abs(d) / 2
-    distance = (primitive(p.high - q.loc) - primitive(p.low - q.loc)) / (p.high - p.low)
-    return mp.log(2 * q.scale) + distance / q.scale - mp.log(p.high - p.low)
-
-
 def all_log_probs(v, low, high, n_levels):
     step = mpf(high - low) / (n_levels - 1)
     return [discretized_logistic(low + k * step, v.loc, v.log_scale, low, high, n_levels)
@@ -1338,7 +1333,8 @@ def ask_kl(name, make, reference, draw_p, draw_q=None, digits=400):
         return getattr(D, make)(**params) if isinstance(make, str) else make(**params)
 
     def split(values):
-        return ({k[2:]: v for k, v in values.items() if k.startswith(side)} for side in ('p_', 'q_'))
+        return ({k[2:]: v for k, v in values.items() if k.startswith(side)}
+                for side in ('p_', 'q_'))
 
     def fixed_of(values):
         return {k: v for k, v in values.items() if k[:2] not in ('p_', 'q_')}

@@ -244,3 +244,23 @@ def test_arrays_in_need_no_graph_and_no_backprop_mode_is_respected():
     with chainer.no_backprop_mode():
         z = Formula(numpy.ones(2))(chainer.Variable(numpy.ones(2)), numpy.ones(2))
     assert z.creator is None
+
+
+class Reciprocal(Elementwise):
+    def value(self, x):
+        return numpy.log(x)
+
+    def partials(self, x):
+        return [lambda: 1 / x]
+
+
+@pytest.mark.parametrize('n', [2, 100_000])
+@pytest.mark.parametrize('double', [False, True])
+def test_a_zero_upstream_gradient_silences_an_infinite_derivative(n, double):
+    x = chainer.Variable(numpy.linspace(0, 1, n))
+    mask = numpy.ones(n)
+    mask[0] = 0
+    y = Reciprocal()(x)
+    gx, = chainer.grad([y], [x], [chainer.Variable(mask)], enable_double_backprop=double)
+    assert gx.array[0] == 0
+    numpy.testing.assert_allclose(gx.array[1:], 1 / x.array[1:])
