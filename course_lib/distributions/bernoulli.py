@@ -207,12 +207,12 @@ class Bernoulli(Distribution):
         -softplus(-z) is exact for every z; see :class:`LogProbOfLogit`.
         """
         if self.binary_check is None:
-            x = self._observe(x)
-        else:
-            x = self._observe(x, domain=checks.extended_real)
-            is_binary = (x == 0) | (x == 1)
-            if not is_binary.all():
-                return self._relaxed_log_prob(x, is_binary)
+            return self._where_possible(self._observe(x), self.observed.contains, self._log_prob)
+        x = self._observe(x, domain=checks.extended_real)
+        is_binary = (x == 0) | (x == 1)
+        return self._log_prob(x) if is_binary.all() else self._relaxed_log_prob(x, is_binary)
+
+    def _log_prob(self, x):
         if 'p' in self._given:
             return LogProbOfP(x)(self.p)
         return LogProbOfLogit(x)(self.logit)

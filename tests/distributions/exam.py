@@ -272,8 +272,8 @@ class Solution:
                 return ['0'] * (1 + len(self.at))
             n = range(len(self.at))
             rows = [self.slopes] + [[self.curvature(i, j) for j in n] for i in n]
-            return [_digits(sum((abs(t * s) for t, s in zip(self.at, row) if _is_real(s)), mpf(0)), n=5)
-                    for row in rows]
+            return [_digits(mpmath.fsum(abs(t * s) for t, s in zip(self.at, row) if _is_real(s)),
+                            n=5) for row in rows]
 
 
 def _is_real(z):
@@ -285,6 +285,8 @@ def _digits(z, noise=0, n=40):
         return ''
     if abs(z) <= noise:
         return '0'
+    if mpmath.mag(z) > 10 ** 6:   # e^(e^20), say: far beyond any dtype, and what Decimal holds
+        return '1e99999' if z > 0 else '-1e99999'
     return mpmath.nstr(z, n, strip_zeros=True, min_fixed=-3, max_fixed=12).removesuffix('.0')
 
 

@@ -49,3 +49,53 @@ def test_kl_is_accurate(z1, z2):
     accuracy.check(
         lambda z1, z2: chainer.kl_divergence(D.Bernoulli(logit=z1), D.Bernoulli(logit=z2)),
         kl, {'z1': z1, 'z2': z2})
+
+
+# -- soft labels and Chainer's binary_check ------------------------------------------------------
+
+def test_soft_labels_need_to_be_asked_for():
+    x = numpy.float32([0.25, 0.5, 1])
+    with pytest.raises(ValueError, match='x must be 0 or 1; got 0.25'):
+        D.Bernoulli(logit=numpy.float32([0, 1, 2])).log_prob(x)
+    z = chainer.Variable(numpy.float32([0, 1, 2]))
+    y = D.Bernoulli(logit=z, binary_check=False).log_prob(x)
+    expected = x * z.array - numpy.logaddexp(0, z.array)
+    numpy.testing.assert_allclose(y.array, expected, rtol=1e-6)
+    gradient, = chainer.grad([y], [z])
+    numpy.testing.assert_allclose(gradient.array, x - 1 / (1 + numpy.exp(-z.array)), rtol=1e-5)
+    with pytest.raises(ValueError, match='x must be a probability, from 0 to 1; got 1.5'):
+        D.Bernoulli(logit=0., binary_check=False).log_prob(1.5)
+
+
+def test_binary_check_true_gives_minus_infinity():
+    d = D.Bernoulli(logit=numpy.float32([0, 0]), binary_check=True)
+    numpy.testing.assert_allclose(d.log_prob([0.5, 1]).array, [-numpy.inf, -numpy.log(2)])
+
+
+# -- what it offers ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('d', [
+    D.Bernoulli(p=[0.1, 0.5, 0.9]), D.Bernoulli(logit=numpy.log([1 / 9, 1, 9]))])
+def test_properties(d):
+    numpy.testing.assert_allclose(d.p.array, [0.1, 0.5, 0.9], rtol=1e-6)
+    numpy.testing.assert_allclose(d.logit.array, numpy.log([1 / 9, 1, 9]), rtol=1e-6, atol=1e-7)
+    numpy.testing.assert_allclose(d.mean.array, [0.1, 0.5, 0.9], rtol=1e-6)
+    numpy.testing.assert_allclose(d.variance.array, [0.09, 0.25, 0.09], rtol=1e-6)
+    numpy.testing.assert_allclose(d.stddev.array, [0.3, 0.5, 0.3], rtol=1e-6)
+    numpy.testing.assert_array_equal(d.mode.array, [0, 0, 1])
+    numpy.testing.assert_allclose(d.prob([1, 1, 0]).array, [0.1, 0.5, 0.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize('make, error, words', [
+    (lambda: D.Bernoulli(), ValueError, 'give either p or logit, exactly one of them; got neither'),
+    (lambda: D.Bernoulli(0.5, 0.), ValueError, 'exactly one of them; got p and logit'),
+    (lambda: D.Bernoulli(p=1.5), ValueError, 'p must be a probability, from 0 to 1; got 1.5'),
+    (lambda: D.Bernoulli(p=-0.1), ValueError, 'p must be a probability, from 0 to 1; got -0.1'),
+    (lambda: D.Bernoulli(logit=float('nan')), ValueError, 'logit must be a number, not NaN'),
+    (lambda: D.Bernoulli(p='x'), TypeError, 'p must consist of real numbers; got'),
+    (lambda: D.Bernoulli(p=0.5).log_prob(-1), ValueError, 'x must be 0 or 1; got -1'),
+    (lambda: D.Bernoulli(p=0.5).log_prob('x'), TypeError, 'x must consist of real numbers'),
+    (lambda: D.Bernoulli(p=[0.5, 0.5]).log_prob([1, 0, 1]), ValueError, 'does not broadcast')])
+def test_bad_input_is_named(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
