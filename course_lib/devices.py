@@ -6,8 +6,8 @@ library. So the only test that counts is a product, an elementwise kernel and a 
 """
 import functools
 import os
-import warnings
 from typing import NamedTuple
+import warnings
 
 import chainer
 

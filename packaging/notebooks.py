@@ -85,8 +85,8 @@ def _stub(solution, used):
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in used:
             stub.append(f'{ast.unparse(node.targets[0])} = ...{PROMPT}')
     if not stub:
-        raise ValueError('a solution must assign a name, or define a function, that the rest of its '
-                         'cell uses')
+        raise ValueError('a solution must assign a name, or define a function, that the rest of '
+                         'its cell uses')
     return '\n'.join(dict.fromkeys(stub))  # a name assigned twice is asked for once
 
 

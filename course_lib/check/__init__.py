@@ -3,7 +3,7 @@
 Every lesson has a module of its own with one :class:`Exercise` an exercise; a lesson calls, for
 instance, ``check.lesson01.best_p(answer)``.
 """
-from course_lib.check import lesson00, lesson01, lesson02, lesson03
+from course_lib.check import lesson00, lesson01, lesson02, lesson03, lesson04
 from course_lib.check.exercise import Exercise, Mistake
 
-__all__ = ['Exercise', 'Mistake', 'lesson00', 'lesson01', 'lesson02', 'lesson03']
+__all__ = ['Exercise', 'Mistake', 'lesson00', 'lesson01', 'lesson02', 'lesson03', 'lesson04']

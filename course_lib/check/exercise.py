@@ -5,8 +5,8 @@ import chainer
 import numpy
 
 NOT_ATTEMPTED = 'Not attempted yet. Replace the three dots with your answer and run the cell again.'
-NOTHING_RETURNED = ('Not attempted yet: the function returns nothing. Replace the three dots, and end '
-                    'with return.')
+NOTHING_RETURNED = ('Not attempted yet: the function returns nothing. Replace the three dots, and '
+                    'end with return.')
 
 
 class Mistake(NamedTuple):

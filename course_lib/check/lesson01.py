@@ -53,8 +53,9 @@ mean_nll = Exercise(
     shows='With the logit, even an observation of probability e^-200 has a finite loss.',
     mistakes=[
         exercise.sign(_mean_nll),
-        Mistake(_overflowing_nll, 'e^z overflows in float32 for z = 200. Let the distribution compute '
-                'it, or use numpy.logaddexp(0, z).'),
+        Mistake(_overflowing_nll,
+                'e^z overflows in float32 for z = 200. Let the distribution compute it, or use '
+                'numpy.logaddexp(0, z).'),
         Mistake(_clipped_nll, 'clipping p hides most of the loss where the logit is 200 and wrong; '
                 'compute from the logit instead.'),
         exercise.log2(_mean_nll),
@@ -103,7 +104,8 @@ gradient = Exercise(
                 'the derivative in the slope carries a factor t (the chain rule).'),
         Mistake(lambda a, b, t, y: _gradient(a, b, t, y)[0] * numpy.array([1, t.mean()]),
                 'the factor t belongs to each flight: multiply before you take the mean.'),
-        Mistake(lambda a, b, t, y: numpy.array([(a + b * t - y).mean(), ((a + b * t - y) * t).mean()]),
+        Mistake(lambda a, b, t, y: numpy.array(
+                    [(a + b * t - y).mean(), ((a + b * t - y) * t).mean()]),
                 'the prediction is sigmoid(a + b t), not the logit itself.'),
     ])
 
@@ -145,8 +147,9 @@ slope_interval = Exercise(
           'likelihood is not a parabola.',
     mistakes=[
         Mistake([_HIGH, _LOW], 'both ends are right; give the lower one first.'),
-        Mistake(_wald_interval(), 'this is the estimate plus and minus 1.96 standard errors; the exercise '
-                'asks for the likelihood itself, maximised over the intercept at each slope.'),
+        Mistake(_wald_interval(),
+                'this is the estimate plus and minus 1.96 standard errors; the exercise asks '
+                'for the likelihood itself, maximised over the intercept at each slope.'),
         Mistake(_interval(lambda s: _log_likelihood(_INTERCEPT, s), _HALF_CHI2),
                 'the intercept was held fixed; find the best one anew for each slope.'),
         Mistake(_interval(lambda s: _log_likelihood(_INTERCEPT + 70 * (s - _SLOPE), s), _HALF_CHI2),

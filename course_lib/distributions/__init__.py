@@ -3,6 +3,7 @@
 The table of all distributions is in the README beside this file.
 """
 from chainer.distributions import utils
+
 from course_lib.distributions import transforms
 from course_lib.distributions.bernoulli import Bernoulli
 from course_lib.distributions.beta import Beta
@@ -21,8 +22,7 @@ from course_lib.distributions.geometric import Geometric
 from course_lib.distributions.gumbel import Gumbel
 from course_lib.distributions.half_normal import HalfNormal
 from course_lib.distributions.independent import Independent
-from course_lib.distributions.kl import (
-    MonteCarloKL, cross_entropy, kl_divergence, register_kl)
+from course_lib.distributions.kl import MonteCarloKL, cross_entropy, kl_divergence, register_kl
 from course_lib.distributions.laplace import Laplace
 from course_lib.distributions.log_normal import LogNormal
 from course_lib.distributions.mixture import Mixture

@@ -2,15 +2,23 @@
 import math
 
 import chainer
-from chainer import functions as F
 
 from course_lib.distributions import checks
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import OfProbability, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import itakura_saito, log_ratio
 from course_lib.numerics.special import (
-    expm1, expm1mx, log, log1p, log1pmx, log_sigmoid, sigmoid, softplus, where)
+    expm1,
+    expm1mx,
+    log,
+    log1p,
+    log1pmx,
+    log_sigmoid,
+    sigmoid,
+    softplus,
+    where,
+)
 
 
 class LogProbOfLogit(Elementwise):
@@ -151,7 +159,7 @@ class KLOfPs(Elementwise):
         return [in_p, in_q]
 
 
-class Bernoulli(Distribution):
+class Bernoulli(OfProbability):
     r"""Bernoulli distribution: P(x = 1) = p, P(x = 0) = 1 - p.
 
     .. math:: \log p(x) = x z - \log(1 + e^z), \qquad z = \log\frac{p}{1 - p}
@@ -189,16 +197,6 @@ class Bernoulli(Distribution):
         self._exactly_one(p=p, logit=logit)
         self._take(p=p, logit=logit)
         self.binary_check = binary_check
-
-    @cached_property
-    def p(self):
-        """Probability of a 1."""
-        return self._given['p'] if 'p' in self._given else sigmoid(self.logit)
-
-    @cached_property
-    def logit(self):
-        """Log-odds log(p / (1 - p))."""
-        return self._given['logit'] if 'logit' in self._given else log(self.p) - log1p(-self.p)
 
     def log_prob(self, x):
         """log P(x), of the broadcast shape of x and the batch.

@@ -5,11 +5,10 @@ import numpy
 
 from course_lib.distributions import checks
 from course_lib.distributions.bernoulli import KLOfLogits, KLOfPs
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import OfProbability, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
-from course_lib.numerics.special import (
-    deviance, exp, log_peak, log_ratio, logit, sigmoid, where)
+from course_lib.numerics.special import deviance, exp, log_peak, log_ratio, logit, sigmoid, where
 
 
 class LogProbOfP(Elementwise):
@@ -104,7 +103,7 @@ def upper_tail(a, b, p, q, upper):
     return xp.where(tail < 0.5, 1 - tail, other)
 
 
-class Binomial(Distribution):
+class Binomial(OfProbability):
     r"""Binomial distribution: the number of successes in n independent trials.
 
     .. math:: p(x) = \binom{n}{x} p^x (1 - p)^{n - x}, \qquad x = 0, 1, \ldots, n
@@ -139,16 +138,6 @@ class Binomial(Distribution):
     def n(self):
         """Number of trials."""
         return self._given['n']
-
-    @cached_property
-    def p(self):
-        """Probability of success."""
-        return self._given['p'] if 'p' in self._given else sigmoid(self.logit)
-
-    @cached_property
-    def logit(self):
-        """Log-odds log(p / (1 - p))."""
-        return self._given['logit'] if 'logit' in self._given else logit(self.p)
 
     def log_prob(self, x):
         """log of the probability of x successes, of the broadcast shape of x and the batch.

@@ -10,7 +10,14 @@ from course_lib.distributions.distribution import Distribution, _brief, cached_p
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import BLOCK, Elementwise
 from course_lib.numerics.rowwise import (
-    Rowwise, gather, log_mean_exp, log_softmax, row_sum, scatter, softmax)
+    Rowwise,
+    gather,
+    log_mean_exp,
+    log_softmax,
+    row_sum,
+    scatter,
+    softmax,
+)
 from course_lib.numerics.special import expm1, expm1mx, log, log1pmx, where
 
 SUM_TOLERANCE = 1e-3  # how far from 1 probabilities may sum: enough for rounding and for 0.333

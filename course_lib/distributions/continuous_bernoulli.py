@@ -7,11 +7,11 @@ import numpy
 import scipy.special
 
 from course_lib.distributions import checks
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import OfProbability, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import log_ratio
-from course_lib.numerics.special import apply, exp, logit, polynomial, sigmoid, where
+from course_lib.numerics.special import apply, exp, logit, polynomial, where
 
 # log(sinh(z/2) / (z/2)) = sum over n >= 1 of SERIES[n - 1] z^(2n), |z| < 2 pi (DLMF 4.19.7).
 SERIES = [(-1) ** (n + 1) * float(scipy.special.zeta(2 * n)) / (n * (2 * math.pi) ** (2 * n))
@@ -339,7 +339,7 @@ def _integrate(f):
     return sum(w * f(s) for s, w in zip(NODES, WEIGHTS))
 
 
-class ContinuousBernoulli(Distribution):
+class ContinuousBernoulli(OfProbability):
     r"""Continuous Bernoulli distribution: the density p^x (1 - p)^(1 - x), normalised on [0, 1].
 
     .. math:: \log p(x) = z \left(x - \tfrac12\right) - \log\frac{\sinh(z/2)}{z/2},
@@ -375,16 +375,6 @@ class ContinuousBernoulli(Distribution):
     def __init__(self, p=None, logit=None):
         self._exactly_one(p=p, logit=logit)
         self._take(p=p, logit=logit)
-
-    @cached_property
-    def p(self):
-        """The shape parameter, sigmoid of the logit."""
-        return self._given['p'] if 'p' in self._given else sigmoid(self.logit)
-
-    @cached_property
-    def logit(self):
-        """Log-odds log(p / (1 - p))."""
-        return self._given['logit'] if 'logit' in self._given else logit(self.p)
 
     def log_prob(self, x):
         """z (x - 1/2) - log(sinh(z/2) / (z/2)); -inf outside [0, 1].

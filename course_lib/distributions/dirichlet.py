@@ -11,9 +11,21 @@ from course_lib.distributions.gamma import StandardEntropy, standard_entropy
 from course_lib.numerics import gamma, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import (
-    StirlingBregman, StirlingRise, digamma_minus_log, itakura_saito, log_ratio)
+    StirlingBregman,
+    StirlingRise,
+    digamma_minus_log,
+    itakura_saito,
+    log_ratio,
+)
 from course_lib.numerics.special import (
-    HALF_LOG_2PI, StirlingError, apply, digamma, lgamma, polygamma, where)
+    HALF_LOG_2PI,
+    StirlingError,
+    apply,
+    digamma,
+    lgamma,
+    polygamma,
+    where,
+)
 
 # Up to this total the textbook formulas lose nothing (and give log p = 0 exactly for alpha = 1).
 SMALL = 20

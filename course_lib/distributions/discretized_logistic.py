@@ -11,7 +11,16 @@ from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    apply, exp, expm1, expm1mx, log1mexp, log_sigmoid, sigmoid, softplus, where)
+    apply,
+    exp,
+    expm1,
+    expm1mx,
+    log1mexp,
+    log_sigmoid,
+    sigmoid,
+    softplus,
+    where,
+)
 
 
 class LogMass(Elementwise):

@@ -9,7 +9,7 @@ import numpy
 from course_lib.distributions import checks
 from course_lib.numerics import special
 
-__all__ = ['Distribution', 'cached_property']
+__all__ = ['Distribution', 'OfProbability', 'cached_property']
 
 
 class Distribution(chainer.distribution.Distribution):
@@ -190,6 +190,20 @@ class Distribution(chainer.distribution.Distribution):
     def __repr__(self):
         parts = [f'{name}={_brief(v.array)}' for name, v in self._given.items()]
         return f'{type(self).__name__}({", ".join(parts)})'
+
+
+class OfProbability(Distribution):
+    """A family of a probability, given as ``p`` or as ``logit``."""
+
+    @cached_property
+    def p(self):
+        """The probability, sigmoid of the logit."""
+        return self._given['p'] if 'p' in self._given else special.sigmoid(self.logit)
+
+    @cached_property
+    def logit(self):
+        """The log-odds, log(p / (1 - p))."""
+        return self._given['logit'] if 'logit' in self._given else special.logit(self.p)
 
 
 def _refusing(name, is_property):

@@ -6,12 +6,23 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions import bernoulli, checks
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import OfProbability, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    exp, expm1, expm1mx, log, log1mexp, log1p, log1pmx, log_ratio, logit,
-    sigmoid, softplus, where)
+    exp,
+    expm1,
+    expm1mx,
+    log,
+    log1mexp,
+    log1p,
+    log1pmx,
+    log_ratio,
+    logit,
+    sigmoid,
+    softplus,
+    where,
+)
 
 
 class LogProbOfP(Elementwise):
@@ -209,7 +220,7 @@ def _odds_times_softplus(z1, z2):
                  exp(where(small, 0., -z1)) * softplus(z2))
 
 
-class Geometric(Distribution):
+class Geometric(OfProbability):
     r"""Geometric distribution: the number of trials up to and including the first success.
 
     .. math:: p(x) = p\,(1 - p)^{x - 1}, \qquad x = 1, 2, 3, \ldots
@@ -241,16 +252,6 @@ class Geometric(Distribution):
     def __init__(self, p=None, logit=None):
         self._exactly_one(p=p, logit=logit)
         self._take(p=p, logit=logit)
-
-    @cached_property
-    def p(self):
-        """Probability of success."""
-        return self._given['p'] if 'p' in self._given else sigmoid(self.logit)
-
-    @cached_property
-    def logit(self):
-        """Log-odds log(p / (1 - p))."""
-        return self._given['logit'] if 'logit' in self._given else logit(self.p)
 
     def log_prob(self, x):
         """log p + (x - 1) log(1 - p), of the broadcast shape of x and the batch.

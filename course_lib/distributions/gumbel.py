@@ -11,8 +11,20 @@ from course_lib.distributions.normal import Normal
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    HALF_LOG_2PI, apply, digamma, exp, expm1, expm1mx, lgamma, log, log1mexp, log1p,
-    polygamma, polynomial, where)
+    HALF_LOG_2PI,
+    apply,
+    digamma,
+    exp,
+    expm1,
+    expm1mx,
+    lgamma,
+    log,
+    log1mexp,
+    log1p,
+    polygamma,
+    polynomial,
+    where,
+)
 
 EULER = 0.57721566490153286061
 

@@ -10,7 +10,14 @@ from course_lib.distributions.normal import KLOfScales
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    HALF_LOG_2PI, log, log1p, log_ndtr, ndtr, normal_hazard, where)
+    HALF_LOG_2PI,
+    log,
+    log1p,
+    log_ndtr,
+    ndtr,
+    normal_hazard,
+    where,
+)
 
 LOG_2 = math.log(2)
 

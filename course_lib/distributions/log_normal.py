@@ -12,8 +12,18 @@ from course_lib.distributions.normal import KLOfScales
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    HALF_LOG_2PI, exp, expm1, log, log_ndtr, ndtr, ndtri, normal_density, normal_hazard, sqrt,
-    where)
+    HALF_LOG_2PI,
+    exp,
+    expm1,
+    log,
+    log_ndtr,
+    ndtr,
+    ndtri,
+    normal_density,
+    normal_hazard,
+    sqrt,
+    where,
+)
 
 
 class LogProb(Elementwise):

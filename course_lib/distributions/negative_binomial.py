@@ -9,7 +9,17 @@ from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    StirlingError, exp, expm1, log, log_peak, log_ratio, polynomial, refined, sqrt, where)
+    StirlingError,
+    exp,
+    expm1,
+    log,
+    log_peak,
+    log_ratio,
+    polynomial,
+    refined,
+    sqrt,
+    where,
+)
 
 LOG_LIMIT = 650.   # e^650 = 1e282: as good as infinite, with room for a product or two
 LEAST_MEAN = 1e-282

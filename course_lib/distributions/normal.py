@@ -7,12 +7,25 @@ import numpy
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import cached_property
 from course_lib.distributions.location_scale import (
-    LocationScale, OfStandardized, ratio_excess, standardize)
-from course_lib.numerics import random, special
+    LocationScale,
+    OfStandardized,
+    ratio_excess,
+    standardize,
+)
+from course_lib.numerics import random
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    HALF_LOG_2PI, exp, log, log_ndtr, ndtr, ndtri, normal_density, normal_hazard,
-    polynomial, tanh)
+    HALF_LOG_2PI,
+    exp,
+    log,
+    log_ndtr,
+    ndtr,
+    ndtri,
+    normal_density,
+    normal_hazard,
+    polynomial,
+    tanh,
+)
 
 
 class LogProbOfScale(Elementwise):

@@ -2,8 +2,7 @@
 import chainer
 
 from course_lib.distributions import checks
-from course_lib.distributions.categorical import (
-    OverCategories, check_rows, kl_of_categories)
+from course_lib.distributions.categorical import OverCategories, check_rows, kl_of_categories
 from course_lib.distributions.distribution import cached_property
 from course_lib.numerics.special import expm1
 

@@ -9,7 +9,17 @@ from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    deviance, exp, expm1, expm1mx, log, log_factorial, log_peak, log_ratio, refined, where)
+    deviance,
+    exp,
+    expm1,
+    expm1mx,
+    log,
+    log_factorial,
+    log_peak,
+    log_ratio,
+    refined,
+    where,
+)
 
 CANCELLED = 0.025  # a sum below this fraction of its terms may be wrong by 1e-5 in float32
 

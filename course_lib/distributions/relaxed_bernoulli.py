@@ -8,7 +8,15 @@ from course_lib.distributions.distribution import Distribution
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    log, log1p, log_sigmoid, logit, sigmoid, softplus, tanh, where)
+    log,
+    log1p,
+    log_sigmoid,
+    logit,
+    sigmoid,
+    softplus,
+    tanh,
+    where,
+)
 
 
 class LogProb(Elementwise):

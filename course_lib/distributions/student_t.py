@@ -2,7 +2,6 @@
 import math
 import warnings
 
-import chainer
 from chainer import functions as F
 import numpy
 
@@ -11,7 +10,17 @@ from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import gamma, random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    HALF_LOG_2PI, GammaHalfStep, apply, exp, gamma_half_step, log, log1p, log1pmx, sqrt, where)
+    HALF_LOG_2PI,
+    GammaHalfStep,
+    apply,
+    exp,
+    gamma_half_step,
+    log,
+    log1p,
+    log1pmx,
+    sqrt,
+    where,
+)
 
 
 class LogDensity(Elementwise):

@@ -10,7 +10,17 @@ from course_lib.distributions.distribution import as_variable
 from course_lib.numerics import special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    absolute, apply, exp, log, log1mexp, logit, sigmoid, softplus, tanh, where)
+    absolute,
+    apply,
+    exp,
+    log,
+    log1mexp,
+    logit,
+    sigmoid,
+    softplus,
+    tanh,
+    where,
+)
 
 
 class Transform:

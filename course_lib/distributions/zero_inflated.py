@@ -4,13 +4,18 @@ import math
 import chainer
 import numpy
 
-from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions.checks import (
-    binary, count, extended_real, probability, real, trial_count)
+    binary,
+    count,
+    extended_real,
+    probability,
+    real,
+    trial_count,
+)
+from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
-from course_lib.numerics.special import (
-    exp, expm1, log, log1p, log_sigmoid, logit, sigmoid, where)
+from course_lib.numerics.special import exp, expm1, log, log1p, log_sigmoid, logit, sigmoid, where
 
 
 class LogProb(Elementwise):

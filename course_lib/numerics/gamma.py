@@ -9,8 +9,21 @@ import numpy
 from course_lib.numerics import random
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
-    HALF_LOG_2PI, StirlingError, apply, data, digamma, exp, expm1mx, log, log1p, log1pmx,
-    special_of, stirling_error, where, xp_of)
+    HALF_LOG_2PI,
+    StirlingError,
+    apply,
+    data,
+    digamma,
+    exp,
+    expm1mx,
+    log,
+    log1p,
+    log1pmx,
+    special_of,
+    stirling_error,
+    where,
+    xp_of,
+)
 
 # Gauss-Legendre rules on [0, 1], as pairs (node, weight).
 RULE_8, RULE_32 = (

@@ -8,9 +8,9 @@ the result to setuptools.
 
 import contextlib
 import os
+from pathlib import Path
 import sys
 import tempfile
-from pathlib import Path
 
 import sdist
 import substitute

@@ -2,10 +2,10 @@
 
 import hashlib
 import os
+from pathlib import PurePosixPath
 import subprocess
 import sys
 import tarfile
-from pathlib import Path, PurePosixPath
 
 NAME = 'chainer'
 VERSION = '7.8.1'

@@ -1,10 +1,9 @@
 """Checks that apply to every continuous family alike."""
+import accuracy
 import chainer
 from chainer import gradient_check
 import numpy
 import scipy.stats
-
-import accuracy
 
 SIGNIFICANCE = 1e-4  # false-alarm rate of one statistical test; the seeds are fixed
 

@@ -1,10 +1,10 @@
 """Bernoulli: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
 import mpmath
 import numpy
 import pytest
 
-import accuracy
 import course_lib.distributions as D
 
 LOGITS = [-1e4, -800, -100, -20, -3, -0.5, -1e-8, 0, 1e-8, 0.7, 5, 20, 100, 1e4]
@@ -51,7 +51,7 @@ def test_kl_is_accurate(z1, z2):
         kl, {'z1': z1, 'z2': z2})
 
 
-# -- soft labels and Chainer's binary_check ------------------------------------------------------
+# -- soft labels and Chainer's binary_check -------------------------------------------------------
 
 def test_soft_labels_need_to_be_asked_for():
     x = numpy.float32([0.25, 0.5, 1])
@@ -72,7 +72,7 @@ def test_binary_check_true_gives_minus_infinity():
     numpy.testing.assert_allclose(d.log_prob([0.5, 1]).array, [-numpy.inf, -numpy.log(2)])
 
 
-# -- what it offers ----------------------------------------------------------------------------------
+# -- what it offers -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('d', [
     D.Bernoulli(p=[0.1, 0.5, 0.9]), D.Bernoulli(logit=numpy.log([1 / 9, 1, 9]))])

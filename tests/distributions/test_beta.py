@@ -1,12 +1,12 @@
 """Beta: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 CASES = [(0.3, 2, 5), (0.3, 1, 1), (1e-30, 0.5, 3), (0.999, 1e-3, 1e-3), (1e-10, 1, 1e10),

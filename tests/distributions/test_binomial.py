@@ -1,4 +1,5 @@
 """Binomial: accuracy, identities and bad input."""
+import accuracy
 import chainer
 from chainer import gradient_check
 import mpmath
@@ -6,7 +7,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 CASES = [(0, 0), (0, 1), (1, 1), (0, 10), (4, 10), (10, 10), (500, 1000), (1, 10 ** 7),

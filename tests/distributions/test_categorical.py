@@ -2,6 +2,7 @@
 import itertools
 import tracemalloc
 
+import accuracy
 import chainer
 from chainer import functions as F
 from chainer import gradient_check
@@ -10,7 +11,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 from course_lib.distributions import categorical
 

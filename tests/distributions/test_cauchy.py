@@ -1,12 +1,12 @@
 """Cauchy: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 CASES = [(0.7, 0.2, 1.3), (0, 0, 1), (1.00001, 0, 1), (1e30, 0, 1), (-1e30, 1, 1e10),

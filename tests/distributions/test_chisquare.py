@@ -1,12 +1,12 @@
 """Chisquare: accuracy, its place among the Gammas, defects, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 

@@ -1,4 +1,5 @@
 """ContinuousBernoulli: accuracy, identities, defects of other libraries, sampling, bad input."""
+import accuracy
 import chainer
 from chainer import gradient_check
 import mpmath
@@ -7,7 +8,6 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 LOGITS = [-1e4, -90, -3.1, -2.9, -1.01, -0.99, -1e-3, -1e-8, 1e-30, 0.5, 1.02, 17, 30, 1e4]

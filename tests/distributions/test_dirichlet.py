@@ -1,13 +1,13 @@
 """Dirichlet: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 SHARES = [0.2, 0.3, 0.5]

@@ -1,4 +1,5 @@
 """DiscretizedLogistic: accuracy, normalisation, sampling, bad input."""
+import accuracy
 import chainer
 from chainer import gradient_check
 import mpmath
@@ -6,7 +7,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 GREY = dict(low=0, high=255, n_levels=256)

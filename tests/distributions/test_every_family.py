@@ -10,14 +10,14 @@ import math
 
 import chainer
 import chainer.functions as F
-import numpy as np
-import pytest
+from families import FAMILIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import numpy as np
+import pytest
 from scipy import integrate
 
 import course_lib.distributions as D
-from families import DISCRETE, FAMILIES
 
 N = 20_000
 LIMIT = 5  # standard errors
@@ -63,7 +63,7 @@ def test_every_name_of_chainer_is_offered():
         assert given[:len(expected)] == [p.name for p in expected], name
 
 
-# -- shapes and dtypes ------------------------------------------------------------------------
+# -- shapes and dtypes ----------------------------------------------------------------------------
 
 @every_family
 @settings(max_examples=5, deadline=None)
@@ -155,7 +155,7 @@ def test_checks_can_be_switched_off_and_change_no_number(family):
     np.testing.assert_allclose(unchecked, d.log_prob(x).array, rtol=1e-12)
 
 
-# -- seeds, copies, texts ------------------------------------------------------------------------
+# -- seeds, copies, texts -------------------------------------------------------------------------
 
 @every_family
 def test_seeds_reproduce_and_leave_the_global_state_alone(family):
@@ -198,7 +198,7 @@ def test_what_has_no_closed_form_refuses_with_a_sentence(family):
             assert len(str(error).split()) >= 6
 
 
-# -- probability ------------------------------------------------------------------------------------
+# -- probability ----------------------------------------------------------------------------------
 
 @counts
 def test_probabilities_sum_to_one(family):
@@ -310,7 +310,7 @@ def test_mode_is_no_less_probable_than_any_sample(family):
     assert (at_mode >= others - 1e-9).all()
 
 
-# -- divergences ---------------------------------------------------------------------------------
+# -- divergences ----------------------------------------------------------------------------------
 
 @every_family
 def test_kl_is_zero_at_equality_and_positive_elsewhere(family):
@@ -369,7 +369,7 @@ def test_kl_dispatches_on_base_classes_and_takes_registrations():
     assert float(chainer.kl_divergence(q, p).array) == 0.5
 
 
-# -- gradients -------------------------------------------------------------------------------------
+# -- gradients ------------------------------------------------------------------------------------
 
 def differentiable_log_prob(family, x, names):
     def f(*variables):
@@ -405,7 +405,8 @@ def test_first_and_second_derivatives_in_the_parameters(family):
 
     variables = [chainer.Variable(a) for a in arrays]
     grads = chainer.grad([F.sum(f(*variables))], variables, enable_double_backprop=True)
-    along = sum((F.sum(g * d) for g, d in zip(grads, direction) if g is not None), F.sum(0. * grads[-1]))
+    along = sum((F.sum(g * d) for g, d in zip(grads, direction) if g is not None),
+                F.sum(0. * grads[-1]))
     np.testing.assert_allclose(float(along.array), slope, rtol=1e-9, atol=1e-12)
     if along.requires_grad and along.creator is not None:
         second = sum(float((g.array * d).sum()) for g, d in zip(
@@ -463,7 +464,7 @@ def test_gradients_through_samples_match_the_gradient_of_an_expectation(name):
         assert (abs(estimate.mean(axis=0) - path.array) < LIMIT * error * 1.5 + 1e-9).all(), k
 
 
-# -- devices -----------------------------------------------------------------------------------------
+# -- devices --------------------------------------------------------------------------------------
 
 def gpu_or_skip():
     from course_lib import devices

@@ -1,9 +1,9 @@
 """The stored examination: about a thousand cases of every family and divergence."""
 import chainer
+import exam
 import mpmath
 import pytest
 
-import exam
 import course_lib.distributions as D
 
 CASES = exam.load()

@@ -1,12 +1,12 @@
 """Gamma: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 from course_lib.numerics import gamma
 

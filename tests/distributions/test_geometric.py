@@ -1,4 +1,5 @@
 """Geometric: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
 from chainer import gradient_check
 import mpmath
@@ -6,7 +7,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 PS = [1e-30, 1e-8, 0.02, 0.3, 0.5, 0.999, 1 - 1e-7]

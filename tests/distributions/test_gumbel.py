@@ -1,13 +1,13 @@
 """Gumbel: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.integrate
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 CASES = [(0.7, 0.2, 1.3), (1.00001, 0, 1), (1e20, 0, 1), (-50, 1, 1), (-1e4, 0, 1),

@@ -1,12 +1,12 @@
 """HalfNormal: accuracy, identities, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 CASES = [(0.7, 1.3), (0, 1), (1.00001, 1), (2e-25, 1e-25), (1e10, 1e-5), (1e-20, 1e10), (40, 2)]

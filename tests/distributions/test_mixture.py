@@ -1,4 +1,5 @@
 """Mixture: accuracy, moments, components of every kind, sampling, and bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
 from chainer import gradient_check
@@ -7,7 +8,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 SIGNIFICANCE = 1e-4

@@ -1,4 +1,5 @@
 """Negative binomial: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
 from chainer import gradient_check
@@ -7,7 +8,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 MEANS = [1e-30, 1e-8, 3, 9.99e6]

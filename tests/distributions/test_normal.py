@@ -1,12 +1,12 @@
 """Normal: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 CASES = [(0.7, 0.2, 1.3), (0, 0, 1), (1, 0, 1), (3e-10, 1e-10, 1e-10), (-5e10, 2e10, 1e10),

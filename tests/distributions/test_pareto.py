@@ -1,12 +1,12 @@
 """Pareto: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 CASES = [(3, 1, 2), (1e10, 1e-10, 0.5), (1.00001, 1, 1e10), (7, 6.9999, 1e5), (2e-10, 1e-10, 1e-10),

@@ -1,4 +1,5 @@
 """Poisson: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
 from chainer import gradient_check
 import mpmath
@@ -6,7 +7,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 LAMS = [1e-30, 1e-8, 0.3, 1, 2.5, 9, 10, 37.7, 1000, 1e5, 1e7, 1e8]

@@ -4,12 +4,12 @@ import pathlib
 import re
 
 import chainer
+from families import FAMILIES
 import numpy as np
 import pytest
 import scipy.stats
 
 import course_lib.distributions as D
-from families import FAMILIES
 
 README = pathlib.Path(D.__file__).with_name('README.md').read_text(encoding='utf-8')
 MEMBERS = {type(family.build()).__name__: family for family in FAMILIES.values()}

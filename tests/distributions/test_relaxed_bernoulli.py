@@ -1,6 +1,8 @@
 """RelaxedBernoulli: accuracy, curves, sampling and its gradient, and bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
+import continuous
 import mpmath
 import numpy
 import pytest
@@ -8,8 +10,6 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 

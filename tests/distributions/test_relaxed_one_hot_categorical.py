@@ -1,14 +1,14 @@
 """RelaxedOneHotCategorical: accuracy, sampling and its gradient, and bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
 from chainer import gradient_check
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 LOGITS = [(1, -2, 0.5), (-1e4, 0, 30)]

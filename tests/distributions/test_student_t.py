@@ -1,14 +1,14 @@
 """StudentT: accuracy, the normal limit, defects of other libraries, and bad input."""
 import warnings
 
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 CASES = [(0.7, 3, 0.2, 1.3), (0, 1, 0, 1), (1.5, 1e8, 0, 1), (1.5, 1e10, 0, 1), (-1e10, 0.01, 0, 1),

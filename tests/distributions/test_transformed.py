@@ -1,4 +1,5 @@
 """Transformed: accuracy, identities, flows, sampling, bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
 from chainer import gradient_check
@@ -8,7 +9,6 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 from course_lib.distributions import transforms as T
 

@@ -1,13 +1,14 @@
 """Transforms: inverses, Jacobians, extremes, bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
 from chainer import gradient_check
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import mpmath
 import numpy
 import pytest
 
-import accuracy
 from course_lib.distributions import transforms as T
 
 W, U, B = numpy.array([0.7, -1.2, 0.4]), numpy.array([1.5, 2, -0.3]), 0.2

@@ -1,12 +1,12 @@
 """Uniform: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
+import continuous
 import mpmath
 import numpy
 import pytest
 import scipy.stats
 
-import accuracy
-import continuous
 import course_lib.distributions as D
 
 INTERVALS = [(0, 1), (-3, 1e-10), (1e-10, 3e-10), (-1e10, 1e30), (5, 5.0001),

@@ -1,4 +1,5 @@
 """Zero-inflated counts: accuracy, identities, defects of other libraries, and bad input."""
+import accuracy
 import chainer
 from chainer import functions as F
 from chainer import gradient_check
@@ -7,7 +8,6 @@ import numpy
 import pytest
 import scipy.stats
 
-import accuracy
 import course_lib.distributions as D
 
 

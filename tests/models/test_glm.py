@@ -6,11 +6,11 @@ import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy.optimize import linprog
+import statsmodels.api as sm
 
-import course_lib.distributions as D
 from course_lib import datasets, devices, to_numpy
+import course_lib.distributions as D
 from course_lib.models import GLM, ConvergenceWarning, NotFittedError, SeparationError
 from course_lib.models import glm as module
 

@@ -1,4 +1,5 @@
 """Special functions and their derivatives against mpmath, in both precisions, over wide grids."""
+from accuracy import TOLERANCE
 import chainer
 from chainer import gradient_check
 import mpmath
@@ -6,7 +7,6 @@ from mpmath import mp
 import numpy
 import pytest
 
-from accuracy import TOLERANCE
 from course_lib.numerics import special
 
 TINY = [1e-30, 1e-12, 1e-5]

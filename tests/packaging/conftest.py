@@ -1,7 +1,7 @@
 """Put the recipe and the installer, which are no installed packages, on the path."""
 
-import sys
 from pathlib import Path
+import sys
 
 _PACKAGING = Path(__file__).resolve().parents[2] / 'packaging'
 

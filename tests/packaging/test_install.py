@@ -1,14 +1,13 @@
 """The installer's decisions, with pip, venv and the NVIDIA driver faked."""
 
 import os
+from pathlib import Path
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-import pytest
 
 import install
+import pytest
 
 INSTALLED = 'Installing collected packages: numpy\nSuccessfully installed numpy\n'
 HALF_DONE = 'Installing collected packages: numpy\n'

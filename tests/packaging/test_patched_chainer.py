@@ -5,20 +5,19 @@ warnings turned into errors.
 """
 
 import importlib.metadata
+from pathlib import Path
 import pickle
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
-
-import numpy as np
-import pytest
 
 import chainer
+from chainer.backends import cuda
 import chainer.distributions as D
 import chainer.functions as F
 import chainer.links as L
-from chainer.backends import cuda
+import numpy as np
+import pytest
 from substitutions import SUBSTITUTIONS
 
 pytestmark = pytest.mark.filterwarnings('error')
@@ -169,7 +168,8 @@ def test_categorical_log_prob(batch_shape, wrap):
 
 
 def test_cross_entropy_is_entropy_plus_divergence():
-    p, q = D.Normal(np.float32([0.]), np.float32([1.])), D.Normal(np.float32([1.]), np.float32([2.]))
+    p = D.Normal(np.float32([0.]), np.float32([1.]))
+    q = D.Normal(np.float32([1.]), np.float32([2.]))
     expected = p.entropy.array + chainer.kl_divergence(p, q).array
     np.testing.assert_allclose(chainer.cross_entropy(p, q).array, expected)
 

@@ -4,9 +4,8 @@ import io
 import subprocess
 import tarfile
 
-import pytest
-
 import build_chainer
+import pytest
 import sdist
 import substitute
 from substitute import Substitution, SubstitutionError
