@@ -29,6 +29,10 @@ import time
 
 import nbformat
 
+# As in the tests: the outputs and times of one thread are those that every machine can repeat.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 NOTEBOOKS = pathlib.Path(__file__).resolve().parent.parent / 'notebooks'
 BEGIN, END = '### BEGIN SOLUTION', '### END SOLUTION'
 PROMPT = '  # your answer here'
@@ -115,9 +119,25 @@ def clean(notebook):
         'kernelspec': {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'},
         'language_info': {'name': 'python'}})
     for cell in notebook.cells:
-        tags = cell.metadata.get('tags')
+        tags = cell.metadata.get('tags', [])
         cell.metadata = nbformat.from_dict({'tags': tags} if tags else {})
+        if cell.cell_type == 'code':
+            cell.outputs = _merged_streams(
+                o for o in cell.outputs
+                # A progress bar shows the speed of one machine at one moment.
+                if not ('progress' in tags and o.get('name') == 'stderr'))
     return notebook
+
+
+def _merged_streams(outputs):
+    """Joins neighbouring outputs to one stream: where they were cut is a matter of timing."""
+    merged = []
+    for output in outputs:
+        if merged and output.output_type == 'stream' and merged[-1].get('name') == output.name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
 
 
 def write(notebook, path):
@@ -143,6 +163,7 @@ def build(path):
     learner = learner_version(master)
     execute(learner, NOTEBOOKS)
     write(clean(learner), NOTEBOOKS / path.name)
+    _write_time_in_readme(path.name, master)
     return seconds
 
 
@@ -152,6 +173,15 @@ def _write_time(notebook, seconds):
         if cell.cell_type == 'markdown':
             cell.source = re.sub(r'<!-- time -->.*?<!-- /time -->',
                                  f'<!-- time -->{rounded} s<!-- /time -->', cell.source)
+
+
+def _write_time_in_readme(name, notebook):
+    """Brings the time in the README's table of lessons to that in the notebook's box."""
+    readme = NOTEBOOKS.parent / 'README.md'
+    text = readme.read_text(encoding='utf-8')
+    time_of_run = re.search(r'<!-- time -->(.*?)<!-- /time -->', notebook.cells[0].source)[1]
+    row = rf'(\(notebooks/{re.escape(name)}\) \| ).*?( \|)'
+    readme.write_text(re.sub(row, rf'\g<1>{time_of_run}\2', text), encoding='utf-8', newline='\n')
 
 
 def main(prefixes):

@@ -144,13 +144,13 @@ map_share = Exercise(
     right=_map_share(),
     shows='A weighted mean of belief and data, each weighted by one over its variance.',
     mistakes=[
-        Mistake(_XY / _XX, 'this is the maximum of the likelihood; the prior is missing.'),
+        Mistake(_XY / _XX, 'this is the maximum of the likelihood; the prior is missing, or has next '
+                'to no weight.'),
         Mistake(_BELIEF, 'this is the prior alone; let the data speak too.'),
         Mistake((_XY / _XX + _BELIEF) / 2,
                 'belief and data do not weigh the same; each has its own scale.'),
         Mistake(_map_share(belief=0), 'this prior is centred at 0; the belief is another.'),
         Mistake(_map_share(_SIGMA, _TAU), 'the densities contain the squares of both scales.'),
-        Mistake(_map_share(_TAU ** 2, _SIGMA ** 2), 'the two scales have changed places.'),
         Mistake(_map_share(sigma2=5 * _SIGMA ** 2), 'the log-likelihood is a sum over the five '
                 'families; if you take the mean, divide the log prior by five too.'),
         Mistake(_map_share(tau2=2 * _TAU ** 2),

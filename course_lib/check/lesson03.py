@@ -20,6 +20,7 @@ expected_with_two = Exercise(
     right=_expected(2),
     shows='The number of corps-years times the probability of that count. The next table has what '
           'Bortkiewicz saw.',
+    rtol=1.5e-3,
     mistakes=[
         Mistake(_expected(2) / _n, 'this is the probability of two deaths in one corps-year; '
                 'multiply it by the number of corps-years.'),
@@ -81,10 +82,13 @@ log_likelihood = Exercise(
                 'log-likelihood.'),
         Mistake(lambda b, X, y, offset: -((y - numpy.exp(X @ b + offset)) ** 2).sum(),
                 'this is minus a sum of squared errors, which belongs to the Normal distribution.'),
+        Mistake(lambda b, X, y, offset: _log_likelihood(b, X, y, offset) + 2 * _log_factorial(y).sum(),
+                'the term with log y! is subtracted: y! stands in the denominator.'),
         exercise.log2(_log_likelihood),
     ])
 
 _later = _kicks.year >= 1885
+_ten = ~numpy.isin(_kicks.corps, ['G', 'I', 'VI', 'XI'])
 _EARLY, _LATE = (_kicks.deaths[rows].sum() for rows in (~_later, _later))
 _RATIO = _LATE / _EARLY
 later_to_earlier = Exercise(
@@ -101,6 +105,8 @@ later_to_earlier = Exercise(
         Mistake(_LATE / (_n / 2), 'this is the later rate; divide it by the earlier one.'),
         Mistake(_kicks.deaths[_kicks.year > 1885].sum() / _kicks.deaths[_kicks.year <= 1885].sum(),
                 'the year 1885 belongs to the later half.'),
+        Mistake(_kicks.deaths[_later][:, _ten].sum() / _kicks.deaths[~_later][:, _ten].sum(),
+                'this is for the ten corps only; take all fourteen.'),
         Mistake(_LATE / _kicks.deaths.sum(), 'this is the share of all deaths that came later; '
                 'divide by the earlier deaths.'),
     ])
@@ -122,6 +128,16 @@ def _downhill(*probe):
 
 def _gradient_step(b, X, y, offset):
     return b + X.T @ (y - numpy.exp(X @ b + offset))
+
+
+def _newton_information(b, X, offset):
+    return (X.T * numpy.exp(X @ b + offset)) @ X
+
+
+def _maximum(b, X, y, offset):
+    for _ in range(20):
+        b = _newton_step(b, X, y, offset)
+    return b
 
 
 newton_step = Exercise(
@@ -149,6 +165,14 @@ newton_step = Exercise(
         Mistake(lambda b, X, y, offset: b + numpy.linalg.solve((X.T * y) @ X, X.T @ (
                     y - numpy.exp(X @ b + offset))),
                 'the information weights each row by its expected count, not by the observed one.'),
+        Mistake(lambda b, X, y, offset: b + _newton_information(b, X, offset) @ (
+                    X.T @ (y - numpy.exp(X @ b + offset))),
+                'the gradient is multiplied by the information; its inverse belongs there '
+                '(numpy.linalg.solve).'),
+        Mistake(lambda b, X, y, offset: b + X.T @ (y - numpy.exp(X @ b + offset)) / numpy.diag(
+                    _newton_information(b, X, offset)),
+                'only the diagonal of the information was used; solve with the whole matrix.'),
+        Mistake(_maximum, 'this is the maximum, after many steps; one step is asked for.'),
     ])
 
 
@@ -171,6 +195,10 @@ _pays = (_data.X[:, 0] > 0) | (_data.X[:, 1] > 0)
 _POISSON_ERROR = math.sqrt(1 / _data.visits[_pays].sum() + 1 / _data.visits[~_pays].sum())
 _BY_PERSON = _spread(_data.person)
 _BY_ROW = _spread(numpy.arange(len(_pays)))
+_RATE_RATIO = _data.visits[_pays].mean() / _data.visits[~_pays].mean()
+# Without repeats, a bootstrap draw is a random 1 - 1/e of the people: its errors are smaller by
+# the root of the odds of being left out.
+_WITHOUT_REPEATS = math.sqrt(1 / (math.e - 1))
 bootstrap_error = Exercise(
     right=_BY_PERSON,
     shows='That is four times what the Poisson model claims: its narrow interval was an illusion. '
@@ -178,9 +206,12 @@ bootstrap_error = Exercise(
     mistakes=[
         Mistake(_POISSON_ERROR, 'this is the standard error that the Poisson model claims; '
                 'resample people instead.'),
-        Mistake(_BY_ROW, 'this is what comes out if single rows are drawn, or if the ratio is not '
-                'replaced by its logarithm; draw people with all their years, and take logarithms.'),
-        Mistake(_BY_PERSON ** 2, 'this is the variance; the standard deviation is its square root.'),
+        Mistake(0.5 * _BY_PERSON * (_RATE_RATIO + _WITHOUT_REPEATS),
+                'two slips lead here: people drawn more than once were counted once, or the ratio '
+                'was not replaced by its logarithm.'),
+        Mistake(_BY_ROW, 'this is what comes out if single rows are drawn; draw people, each with '
+                'all their years.'),
+        Mistake(_BY_PERSON ** 2, 'this is the variance; the standard deviation is its root.'),
         Mistake(1.96 * _BY_PERSON, 'this is half an interval, 1.96 standard errors; give one.'),
         Mistake(_BY_PERSON / math.sqrt(2000), 'the standard deviation of the 2,000 ratios is the '
                 'answer; do not divide it by the root of their number.'),

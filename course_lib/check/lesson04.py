@@ -143,7 +143,7 @@ _MEMORY = _gain()
 memory_gain = Exercise(
     right=_MEMORY,
     shows='Much more than the network gained: last year says more about a person than age and sex. '
-          'The factor lasts, so the rows of a person are not independent.',
+          "The factor lasts, at least in part, so a person's rows are not independent.",
     mistakes=[
         Mistake(-_MEMORY, 'the sign is wrong: take the score with memory less that without.'),
         Mistake(_MEMORY * len(_first), 'this is the sum over people; give nats a person.'),

@@ -46,9 +46,9 @@ class Distribution(chainer.distribution.Distribution):
         owner = type(self).__name__
         given = {name: value for name, value in given.items() if value is not None}
         dtype = _common_dtype(given)
-        self._given = {name: as_variable(owner, name, value, dtype)
+        self._xp = _common_xp(owner, given)
+        self._given = {name: as_variable(owner, name, value, dtype, self._xp)
                        for name, value in given.items()}
-        self._xp = _common_xp(owner, self._given)
         if checks.is_enabled():
             for name, variable in self._given.items():
                 checks.check(owner, name, variable.array, self.domains[name])
@@ -109,11 +109,11 @@ class Distribution(chainer.distribution.Distribution):
         owner = type(self).__name__
         domain = domain or self.observed
         if self.observed is None:
-            x = as_variable(owner, name, x, self.dtype, promote=True)
+            x = as_variable(owner, name, x, self.dtype, self.xp, promote=True)
             array = x.array
         else:
             x = array = as_array(owner, name, special.data(x),
-                                 numpy.promote_types(self.dtype, 'f'), promote=True)
+                                 numpy.promote_types(self.dtype, 'f'), self.xp, promote=True)
         if special.xp_of(array) is not self.xp:
             raise TypeError(
                 f'{owner}: {name} is a {special.xp_of(array).__name__} array but the parameters '
@@ -221,7 +221,7 @@ for _name in ('cdf', 'icdf', 'log_cdf', 'survival_function', 'log_survival_funct
     setattr(Distribution, _name, _refusing(_name, is_property=False))
 
 
-def as_variable(owner, name, value, dtype, promote=False):
+def as_variable(owner, name, value, dtype, xp, promote=False):
     """A floating variable of ``dtype`` made of a number, list, array or variable.
 
     Args:
@@ -229,6 +229,7 @@ def as_variable(owner, name, value, dtype, promote=False):
         name (str): Name of the argument.
         value: A number, a nested list of numbers, an array or a variable.
         dtype (numpy.dtype): The dtype wanted.
+        xp: :mod:`numpy` or :mod:`cupy`: where a number or a list is put. An array stays where it is.
         promote (bool): Keep a floating array of another dtype as it is.
 
     Raises:
@@ -240,10 +241,10 @@ def as_variable(owner, name, value, dtype, promote=False):
         if value.dtype.kind == 'f':
             return F.cast(value, dtype)
         value = value.array
-    return chainer.Variable(as_array(owner, name, value, dtype, promote), requires_grad=False)
+    return chainer.Variable(as_array(owner, name, value, dtype, xp, promote), requires_grad=False)
 
 
-def as_array(owner, name, value, dtype, promote=False):
+def as_array(owner, name, value, dtype, xp, promote=False):
     """A floating array of ``dtype`` made of a number, list or array; see :func:`as_variable`."""
     if not hasattr(value, 'dtype'):
         try:
@@ -251,12 +252,15 @@ def as_array(owner, name, value, dtype, promote=False):
         except ValueError:
             value = numpy.asarray(None)
         promote = False
+        is_array = False
+    else:
+        is_array = not isinstance(value, numpy.generic)
     if value.dtype.kind not in 'fiub':
         raise TypeError(f'{owner}: {name} must consist of real numbers; '
                         f'got {type(value).__name__} of dtype {value.dtype}')
     if value.dtype != dtype and not (promote and value.dtype.kind == 'f'):
         value = value.astype(dtype)
-    return value if isinstance(value, numpy.ndarray) else special.xp_of(value).asarray(value)
+    return value if is_array else xp.asarray(value)
 
 
 def _common_dtype(given):
@@ -266,13 +270,14 @@ def _common_dtype(given):
     return kinds[0] if len(set(kinds)) == 1 else numpy.result_type(*kinds)
 
 
-def _common_xp(owner, variables):
-    modules = {special.xp_of(v.array) for v in variables.values()}
-    if len(modules) > 1:
-        where = ', '.join(f'{name} is a {special.xp_of(v.array).__name__} array'
-                          for name, v in variables.items())
+def _common_xp(owner, given):
+    """Where the arrays among the parameters live; numbers and lists follow them."""
+    modules = {name: special.xp_of(special.data(value)) for name, value in given.items()
+               if hasattr(value, 'dtype') and not isinstance(value, numpy.generic)}
+    if len(set(modules.values())) > 1:
+        where = ', '.join(f'{name} is a {xp.__name__} array' for name, xp in modules.items())
         raise TypeError(f'{owner}: all parameters must live on one device; {where}')
-    return modules.pop()
+    return next(iter(modules.values()), numpy)
 
 
 def _broadcast_shape(owner, shapes):

@@ -98,7 +98,8 @@ class Transform:
 
     def _argument(self, name, value, dtype=None):
         return as_variable(type(self).__name__, name, value,
-                           numpy.dtype(dtype or chainer.get_dtype()), promote=True)
+                           numpy.dtype(dtype or chainer.get_dtype()),
+                           special.xp_of(special.data(value)), promote=True)
 
     def _parameter(self, name, value, domain=checks.real):
         variable = self._argument(name, value, numpy.float64)

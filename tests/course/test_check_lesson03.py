@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import course_lib
-import course_lib.distributions as D
 from course_lib.check import exercise, lesson03
+import course_lib.distributions as D
 
 NOT_YET = exercise.NOT_ATTEMPTED
 P_TWO = 0.7 ** 2 * math.exp(-0.7) / 2

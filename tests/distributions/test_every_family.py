@@ -466,6 +466,25 @@ def test_gradients_through_samples_match_the_gradient_of_an_expectation(name):
 
 # -- devices --------------------------------------------------------------------------------------
 
+class ElsewhereModule:
+    """Stands for CuPy: an array module whose arrays live elsewhere."""
+
+    __name__ = 'elsewhere'
+
+    @staticmethod
+    def asarray(value):
+        return 'elsewhere', value
+
+
+@pytest.mark.parametrize('value', [0.5, 3, [0.5, 1], np.float32(0.5)])
+def test_numbers_and_lists_follow_the_arrays_and_arrays_stay(value):
+    from course_lib.distributions.distribution import as_array
+    where, moved = as_array('Owner', 'x', value, np.dtype(np.float32), ElsewhereModule)
+    assert where == 'elsewhere' and moved.dtype == np.float32
+    array = np.float32([1, 2])
+    assert as_array('Owner', 'x', array, array.dtype, ElsewhereModule) is array
+
+
 def gpu_or_skip():
     from course_lib import devices
     choice = devices.decide()

@@ -73,3 +73,12 @@ def test_a_failed_write_leaves_the_old_notebook(tmp_path, monkeypatch):
         build.write(nbformat.v4.new_notebook(), path)
     assert path.read_text() == 'old'
     assert [p.name for p in tmp_path.iterdir()] == ['a.ipynb']
+
+
+def test_streams_that_were_cut_by_timing_are_joined():
+    cell = nbformat.v4.new_code_cell(outputs=[
+        nbformat.v4.new_output('stream', name=name, text=text)
+        for name, text in (('stdout', 'a'), ('stdout', '\n'), ('stderr', 'b'), ('stdout', 'c'))])
+    cell.metadata.tags = ['progress']
+    outputs = build.clean(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
+    assert [(o.name, o.text) for o in outputs] == [('stdout', 'a\nc')]
