@@ -153,7 +153,7 @@ memory_gain = Exercise(
         Mistake(_gain(mean=lambda m, r, y: m), 'the mean changes too.'),
         Mistake(_gain_on(_first, _first, _first), 'this scores year 1 itself; year 2 is asked '
                 'for.'),
-        Mistake(_gain_on(_first, _second, _data.visits), 'the distribution was fitted to all rows; '
+        Mistake(_gain_on(_first, _second, _data.visits), 'the distribution was fitted to other rows; '
                 'fit it to year 1 of the people who have both years.'),
     ],
     rtol=0.01)

@@ -135,7 +135,7 @@ CASES = [
     (lesson04.memory_gain, memory('mean only')[0], 'the concentration becomes'),
     (lesson04.memory_gain, memory('concentration only')[0], 'the mean changes too'),
     (lesson04.memory_gain, memory(on=1)[0], 'scores year 1 itself'),
-    (lesson04.memory_gain, memory(fitted_to='all')[0], 'fitted to all rows'),
+    (lesson04.memory_gain, memory(fitted_to='all')[0], 'fitted to other rows'),
     (lesson04.memory_gain, 10., 'too large'),
 ]
 
