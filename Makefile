@@ -11,12 +11,14 @@ ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
 else
 BIN := .venv/bin
+# In a container one is often root, whom Jupyter otherwise refuses.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 endif
 
 .PHONY: lab test notebooks portability install clean
 
 lab: install
-	$(BIN)/jupyter lab notebooks/
+	$(BIN)/jupyter lab notebooks/ $(AS_ROOT)
 
 test: install
 	$(BIN)/python -m pytest -n auto
