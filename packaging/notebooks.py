@@ -12,7 +12,7 @@ In a master:
 * Code between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` is the learner's to write. A name it
   assigns that the rest of the cell uses becomes ``name = ...``; a function keeps its first line
   and docstring.
-* Text between ``<!-- worked -->`` and ``<!-- /worked -->`` is in the worked version only, and text
+* Text between ``<!-- worked -->`` and ``<!-- end worked -->`` is in the worked version only, and text
   in ``<!-- learner: ... -->`` in the learner's only.
 * The measured time of Run All is written between ``<!-- time -->`` and ``<!-- /time -->``.
 * A link that leads out of ``solutions/`` starts with ``../``; it is shortened for the learner.
@@ -61,7 +61,7 @@ def learner_version(master):
             cell.source = without_solution(cell.source)
             cell.outputs, cell.execution_count = [], None
         else:
-            text = re.sub(r'<!-- worked -->.*?<!-- /worked -->\n?', '', cell.source, flags=re.S)
+            text = re.sub(r'<!-- worked -->.*?<!-- end worked -->\n?', '', cell.source, flags=re.S)
             text = re.sub(r'<!-- learner: (.*?) -->', r'\1', text, flags=re.S)
             cell.source = text.replace('](../', '](')
     return notebook

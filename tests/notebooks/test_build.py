@@ -56,7 +56,7 @@ def test_a_malformed_solution_is_refused(source, message):
 
 def test_links_and_notes_are_adapted_for_the_learner():
     master = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(
-        'A <!-- worked -->b<!-- /worked --><!-- learner: c --> [d](../../data/README.md) '
+        'A <!-- worked -->b<!-- end worked --><!-- learner: c --> [d](../../data/README.md) '
         '[e](02.ipynb)')])
     assert build.learner_version(master).cells[0].source == (
         'A c [d](../data/README.md) [e](02.ipynb)')
