@@ -91,8 +91,8 @@ class Exercise:
             if self._same(got, value):
                 return f'Not yet: {hint}'
         if any(not numpy.isfinite(g).all() for g in got):
-            return ('Not yet: a NaN or an infinity has crept in; look for the logarithm of 0, or a '
-                    'division by 0.')
+            return ('Not yet: a NaN or an infinity has crept in. Look for a logarithm of 0 or of a '
+                    'negative number, a division by 0, or an exponential that overflows.')
         for g, r in zip(got, self.right):
             if _squeezed(g) != _squeezed(r):
                 if g.size == r.size ** 2 and r.size > 1:
