@@ -229,7 +229,7 @@ def as_variable(owner, name, value, dtype, xp, promote=False):
         name (str): Name of the argument.
         value: A number, a nested list of numbers, an array or a variable.
         dtype (numpy.dtype): The dtype wanted.
-        xp: :mod:`numpy` or :mod:`cupy`: where a number or a list is put. An array stays where it is.
+        xp: :mod:`numpy` or :mod:`cupy`: where numbers and lists are put. An array stays in place.
         promote (bool): Keep a floating array of another dtype as it is.
 
     Raises:

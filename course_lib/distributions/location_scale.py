@@ -5,7 +5,15 @@ from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
-from course_lib.numerics.special import exp, log1pmx, where
+from course_lib.numerics.special import (
+    exp,
+    log1pmx,
+    log_ndtr,
+    ndtr,
+    normal_density,
+    normal_hazard,
+    where,
+)
 
 
 def standardize(x, loc, log_scale):
@@ -116,3 +124,27 @@ class LocationScale(Distribution):
     def mode(self):
         """loc."""
         return self._full(self.loc)
+
+
+class NormalCurves:
+    """The distribution function and its kin of a family whose z is standard normal.
+
+    The family says how an observation becomes z: ``_of_z(curve, slope, x)`` is ``curve(z)``, with
+    ``slope`` the derivative of the curve.
+    """
+
+    def cdf(self, x):
+        """P(X <= x) = Phi(z)."""
+        return self._of_z(ndtr, normal_density, x)
+
+    def log_cdf(self, x):
+        """log Phi(z), finite however far x lies in the left tail."""
+        return self._of_z(log_ndtr, lambda z: normal_hazard(-z), x)
+
+    def survival_function(self, x):
+        """P(X > x) = Phi(-z)."""
+        return self._of_z(lambda z: ndtr(-z), lambda z: -normal_density(z), x)
+
+    def log_survival_function(self, x):
+        """log Phi(-z), finite however far x lies in the right tail."""
+        return self._of_z(lambda z: log_ndtr(-z), lambda z: -normal_hazard(z), x)

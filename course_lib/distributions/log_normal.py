@@ -7,7 +7,7 @@ import numpy
 
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
-from course_lib.distributions.location_scale import Affine, OfStandardized
+from course_lib.distributions.location_scale import Affine, NormalCurves, OfStandardized
 from course_lib.distributions.normal import KLOfScales
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
@@ -16,11 +16,7 @@ from course_lib.numerics.special import (
     exp,
     expm1,
     log,
-    log_ndtr,
-    ndtr,
     ndtri,
-    normal_density,
-    normal_hazard,
     sqrt,
     where,
 )
@@ -75,7 +71,7 @@ class Stddev(Elementwise):
                 lambda: sigma * exp(mu + s) * (2 - exp(-s)) / sqrt(-expm1(-s))]
 
 
-class LogNormal(Distribution):
+class LogNormal(NormalCurves, Distribution):
     r"""Log-normal distribution: log x is normal with mean mu and standard deviation sigma.
 
     .. math:: \log p(x) = -\frac{z^2}{2} - \log\sigma - \frac{1}{2}\log 2\pi - \log x,
@@ -130,22 +126,6 @@ class LogNormal(Distribution):
         inside = x.array > 0
         log_x = where(inside, log(where(inside, x, 1.)), -math.inf)
         return F.cast(OfStandardized(curve, slope)(log_x, self.mu, self.sigma), dtype)
-
-    def cdf(self, x):
-        """P(X <= x) = Phi(z)."""
-        return self._of_z(ndtr, normal_density, x)
-
-    def log_cdf(self, x):
-        """log Phi(z)."""
-        return self._of_z(log_ndtr, lambda z: normal_hazard(-z), x)
-
-    def survival_function(self, x):
-        """P(X > x) = Phi(-z)."""
-        return self._of_z(lambda z: ndtr(-z), lambda z: -normal_density(z), x)
-
-    def log_survival_function(self, x):
-        """log Phi(-z)."""
-        return self._of_z(lambda z: log_ndtr(-z), lambda z: -normal_hazard(z), x)
 
     def icdf(self, x):
         """The quantile e^(mu + sigma Phi^-1(x)) of a probability x."""

@@ -8,6 +8,7 @@ from course_lib.distributions import checks
 from course_lib.distributions.distribution import cached_property
 from course_lib.distributions.location_scale import (
     LocationScale,
+    NormalCurves,
     OfStandardized,
     ratio_excess,
     standardize,
@@ -18,11 +19,7 @@ from course_lib.numerics.special import (
     HALF_LOG_2PI,
     exp,
     log,
-    log_ndtr,
-    ndtr,
     ndtri,
-    normal_density,
-    normal_hazard,
     polynomial,
     tanh,
 )
@@ -63,7 +60,7 @@ class LogProbOfLogScale(Elementwise):
         return [lambda: -z / root / root, lambda: z / root / root, lambda: (z - 1) * (z + 1)]
 
 
-class Normal(LocationScale):
+class Normal(NormalCurves, LocationScale):
     r"""Normal (Gaussian) distribution.
 
     .. math:: \log p(x) = -\frac{z^2}{2} - \log\sigma - \frac{1}{2}\log 2\pi,
@@ -122,22 +119,6 @@ class Normal(LocationScale):
         is_log = 'log_scale' in self._given
         node = OfStandardized(curve, slope, is_log)
         return node(self._observe(x), self.loc, self.log_scale if is_log else self.scale)
-
-    def cdf(self, x):
-        """P(X <= x) = Phi(z)."""
-        return self._of_z(ndtr, normal_density, x)
-
-    def log_cdf(self, x):
-        """log Phi(z), finite however far x lies in the left tail."""
-        return self._of_z(log_ndtr, lambda z: normal_hazard(-z), x)
-
-    def survival_function(self, x):
-        """P(X > x) = Phi(-z)."""
-        return self._of_z(lambda z: ndtr(-z), lambda z: -normal_density(z), x)
-
-    def log_survival_function(self, x):
-        """log Phi(-z), finite however far x lies in the right tail."""
-        return self._of_z(lambda z: log_ndtr(-z), lambda z: -normal_hazard(z), x)
 
     def _quantile(self, p):
         return ndtri(p)
