@@ -2,8 +2,9 @@
 
 ``numerics``       stable primitives that everything else is made of
 ``distributions``  a drop-in superset of ``chainer.distributions``
-``models``         models and how they are fitted: generalised linear models
-``datasets``       the data that ships with the course, checked when loaded
+``training``       training with Chainer's ``Trainer``, and what it lacks
+``models``         generalised linear models, variational autoencoders
+``datasets``       data that ships with the course or is downloaded once, checked when loaded
 ``devices``        which device the lessons use, and why
 ``plots``          figures that describe themselves
 ``check``          answers to the exercises' attempts

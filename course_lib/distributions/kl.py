@@ -10,6 +10,8 @@ import chainer
 from chainer import functions as F
 import numpy
 
+from course_lib.distributions.independent import Independent
+
 register_kl = chainer.register_kl
 
 
@@ -80,3 +82,21 @@ def kl_divergence(p, q, n_samples=None, rng=None):
 def cross_entropy(p, q):
     """-E_p[log q(x)] = entropy of p + KL(p || q), in nats."""
     return p.entropy + kl_divergence(p, q)
+
+
+def has_closed_form(p, q):
+    """Whether :func:`kl_divergence` finds a registered formula for this pair of distributions.
+
+    Args:
+        p, q (Distribution): As for :func:`kl_divergence`.
+
+    Returns:
+        bool: Whether it does. An ``Independent`` has one if what it is made of has.
+    """
+    if isinstance(p, Independent) and isinstance(q, Independent):
+        return has_closed_form(p.distribution, q.distribution)
+    try:
+        chainer.distribution._KLDIVERGENCE[type(p), type(q)]
+    except NotImplementedError:
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""Dense layers as one node: matrix product, bias and tanh, over the last axis."""
+import chainer
+from chainer import functions as F
+from chainer import links as L
+
+from course_lib.numerics.node import Node
+
+
+class Affine(Node):
+    """y = x W^T + b, or tanh of it, over the last axis of x.
+
+    Chainer builds up to four nodes for this and six for its gradient (reshapes, product, tanh;
+    their derivatives; a sum for the bias). At a hundred rows that book-keeping costs as much as a
+    matrix product. Here formula and gradient are one node; a second derivative is left to
+    Chainer's functions.
+
+    Args:
+        is_tanh (bool): Whether to apply tanh.
+
+    Shapes: x ``(..., n_in)``, W ``(n_out, n_in)``, b ``(n_out,)``; y ``(..., n_out)``.
+    """
+
+    def __init__(self, is_tanh):
+        super().__init__()
+        self.is_tanh = is_tanh
+
+    def forward(self, inputs):
+        x, W, b = inputs
+        self.retain_inputs((0, 1))
+        y = _rows(x).dot(W.T)
+        y += b
+        if self.is_tanh:
+            chainer.backend.get_array_module(y).tanh(y, out=y)
+            self.retain_outputs((0,))
+        return y.reshape(x.shape[:-1] + b.shape),
+
+    def backward(self, indexes, grad_outputs):
+        (x, W), (gy,) = self.get_retained_inputs(), grad_outputs
+        y = self.get_retained_outputs()[0] if self.is_tanh else None
+        dot, transpose, add_up = F.matmul, F.transpose, F.sum
+        if not chainer.config.enable_backprop:   # no second derivative wanted: plain arrays
+            x, W, gy, y = x.array, W.array, gy.array, y.array if self.is_tanh else None
+            xp = chainer.backend.get_array_module(gy)
+            dot, transpose, add_up = xp.dot, xp.transpose, xp.sum
+        # 1 - tanh^2 as a product: where tanh is near 1 the difference of squares would cancel.
+        g = _rows(gy if y is None else gy * (1 - y) * (1 + y))
+        gradients = {0: lambda: dot(g, W).reshape(x.shape),
+                     1: lambda: dot(transpose(g), _rows(x)),
+                     2: lambda: add_up(g, axis=0)}
+        return tuple(chainer.as_variable(gradients[i]()) for i in indexes)
+
+
+def _rows(x):
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+class Linear(L.Linear):
+    """``chainer.links.Linear`` over the last axis of an array of any number of axes, as one node.
+
+    Same parameters, same initial weights; ``n_batch_axes`` is not needed.
+
+    Args:
+        in_size (int): Length of the last axis of x.
+        out_size (int): Length of the last axis of y.
+        is_tanh (bool): Whether tanh follows.
+        **kwargs: ``initialW``, ``initial_bias``, as for ``chainer.links.Linear``.
+    """
+
+    def __init__(self, in_size, out_size, is_tanh=False, **kwargs):
+        super().__init__(in_size, out_size, **kwargs)
+        self.is_tanh = is_tanh
+
+    def forward(self, x):
+        """tanh(x W^T + b) or x W^T + b, of shape ``x.shape[:-1] + (out_size,)``.
+
+        Raises:
+            ValueError: If the last axis of ``x`` is not of length ``in_size``.
+        """
+        if not x.ndim or x.shape[-1] != self.W.shape[1]:
+            raise ValueError(f'Linear: x must have the shape (..., {self.W.shape[1]}); '
+                             f'got {x.shape}')
+        return Affine(self.is_tanh).apply((x, self.W, self.b))[0]

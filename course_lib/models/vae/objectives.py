@@ -1,0 +1,154 @@
+"""What a variational autoencoder maximises. Each class is a loss, to be minimised."""
+import math
+
+import chainer
+from chainer import functions as F
+import numpy
+
+from course_lib.distributions.kl import has_closed_form
+
+
+class _Loss(chainer.Chain):
+    """An encoder, a decoder and a prior, trained together."""
+
+    def __init__(self, encoder, decoder, prior, k):
+        for name, link in (('encoder', encoder), ('decoder', decoder), ('prior', prior)):
+            if not isinstance(link, chainer.Link):
+                raise TypeError(f'{name} must be a chainer.Link that returns a distribution; '
+                                f'got {type(link).__name__}')
+        if isinstance(k, bool) or not isinstance(k, (int, numpy.integer)) or k < 1:
+            raise ValueError(f'k must be a whole number of samples, 1 or more; got {k!r}')
+        super().__init__()
+        self.k = int(k)
+        with self.init_scope():
+            self.encoder = encoder
+            self.decoder = decoder
+            self.prior = prior
+
+
+class AvgELBOLoss(_Loss):
+    r"""Minus the evidence lower bound (ELBO), averaged over the images of a batch.
+
+    .. math:: \mathrm{loss} = -\frac{1}{n} \sum_{i=1}^{n} \Bigl(
+        \frac{1}{k} \sum_{j=1}^{k} \log p(x_i \mid z_{ij})
+        - \beta\, \mathrm{KL}\bigl(q(z \mid x_i) \,\|\, p(z)\bigr) \Bigr),
+        \qquad z_{ij} \sim q(z \mid x_i)
+
+    The divergence is in closed form where one is registered; for another prior, such as a mixture
+    or a flow, it is the mean of log q(z) - log p(z) over the same samples.
+
+    Reports ``loss``, ``reconstr`` (the first term, in nats an image) and ``kl_penalty`` (the
+    divergence, not multiplied by beta).
+
+    Args:
+        encoder (chainer.Link): Returns q(z | x), from which a sample can be differentiated.
+        decoder (chainer.Link): Returns p(x | z).
+        prior (chainer.Link): Returns p(z).
+        beta (float): Weight of the divergence; an attribute that may change during training.
+        k (int): Number of samples of z an image.
+
+    Raises:
+        TypeError: If one of the three is not a link, or ``beta`` not a number.
+        ValueError: If ``k`` is not a whole number, 1 or more, or ``beta`` is negative or NaN.
+
+    Source: Kingma and Welling (2014), Auto-Encoding Variational Bayes, eqs. 3 and 10; with beta,
+    Higgins et al. (2017), beta-VAE, eq. 4. Names and signature are those of Chainer's VAE example.
+    """
+
+    def __init__(self, encoder, decoder, prior, beta=1.0, k=1):
+        super().__init__(encoder, decoder, prior, k)
+        if isinstance(beta, bool) or not isinstance(beta, (int, float, numpy.number)):
+            raise TypeError(f'beta must be a number; got {beta!r}')
+        if not 0 <= beta < math.inf:
+            raise ValueError(f'beta must be a finite number, 0 or more; got {beta!r}')
+        self.beta = beta
+
+    def forward(self, x):
+        """The loss of a batch of images of shape ``(n, n_in)``; a scalar variable."""
+        q_z = self.encoder(x)
+        z = q_z.sample(self.k)                       # (k, n, n_latent)
+        reconstr = F.mean(self.decoder(z).log_prob(x))
+        kl_penalty, penalty = self.penalty(q_z, self.prior(), z)
+        loss = self.beta * penalty - reconstr
+        chainer.report({'loss': loss, 'reconstr': reconstr, 'kl_penalty': kl_penalty}, self)
+        return loss
+
+    def penalty(self, q_z, p_z, z):
+        """The mean divergence of q from p, and what of it enters the loss: here, all."""
+        if has_closed_form(q_z, p_z):
+            kl = F.mean(chainer.kl_divergence(q_z, p_z))
+        else:
+            kl = F.mean(q_z.log_prob(z) - p_z.log_prob(z))
+        return kl, kl
+
+
+class FreeBitsLoss(AvgELBOLoss):
+    r"""The ELBO with free bits: the first lambda nats of each latent dimension cost nothing.
+
+    .. math:: \mathrm{penalty} = \sum_j \max\Bigl(\lambda,\
+        \frac{1}{n} \sum_i \mathrm{KL}\bigl(q(z_j \mid x_i) \,\|\, p(z_j)\bigr)\Bigr)
+
+    Below lambda, the gradient no longer pushes a dimension towards the prior, so that the decoder
+    has time to find a use for it. Reports as :class:`AvgELBOLoss`; ``kl_penalty`` is the true one.
+
+    Args:
+        encoder, decoder, prior, k: As for :class:`AvgELBOLoss`; q and p must be ``Independent``
+            distributions of the same form, such as Normals.
+        free_nats (float): lambda, in nats a dimension, 0 or more.
+
+    Raises:
+        TypeError, ValueError: As :class:`AvgELBOLoss`; if ``free_nats`` is negative or NaN.
+
+    Source: Kingma et al. (2016), Improving variational inference with inverse autoregressive flow,
+    appendix C.8 (eq. 15).
+    """
+
+    def __init__(self, encoder, decoder, prior, free_nats, k=1):
+        super().__init__(encoder, decoder, prior, k=k)
+        if not isinstance(free_nats, (int, float, numpy.number)) or not (
+                0 <= free_nats < math.inf):
+            raise ValueError(f'free_nats must be a finite number, 0 or more; got {free_nats!r}')
+        self.free_nats = free_nats
+
+    def penalty(self, q_z, p_z, z):
+        parts = chainer.kl_divergence(q_z.distribution, p_z.distribution)   # (n, n_latent)
+        each = F.mean(parts, axis=0)
+        return F.sum(each), F.sum(F.maximum(each, self.xp.full_like(each.array, self.free_nats)))
+
+
+class IWAELoss(_Loss):
+    r"""Minus the importance-weighted bound, averaged over the images of a batch.
+
+    .. math:: \mathcal L_k = \mathbb E\Bigl[\log \frac{1}{k} \sum_{j=1}^{k} w_j\Bigr], \qquad
+        w_j = \frac{p(x \mid z_j)\, p(z_j)}{q(z_j \mid x)}, \quad z_j \sim q(z \mid x)
+
+    For k = 1 it is the ELBO; it rises with k towards the log-evidence log p(x).
+
+    Reports ``loss``, and of the same samples the parts of the ELBO, ``reconstr`` and
+    ``kl_penalty`` (the mean of log q - log p).
+
+    Args:
+        encoder, decoder, prior: As for :class:`AvgELBOLoss`.
+        k (int): Number of samples of z an image.
+
+    Raises:
+        TypeError, ValueError: As :class:`AvgELBOLoss`.
+
+    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, eq. 8.
+    """
+
+    def __init__(self, encoder, decoder, prior, k):
+        super().__init__(encoder, decoder, prior, k)
+
+    def forward(self, x):
+        """The loss of a batch of images of shape ``(n, n_in)``; a scalar variable."""
+        q_z = self.encoder(x)
+        z = q_z.sample(self.k)
+        log_likelihood = self.decoder(z).log_prob(x)              # (k, n)
+        log_ratio = q_z.log_prob(z) - self.prior().log_prob(z)
+        # log-sum-exp: the weights themselves, e^-100 and less, are 0 in float32.
+        bound = F.logsumexp(log_likelihood - log_ratio, axis=0) - math.log(self.k)
+        loss = -F.mean(bound)
+        chainer.report({'loss': loss, 'reconstr': F.mean(log_likelihood),
+                        'kl_penalty': F.mean(log_ratio)}, self)
+        return loss

@@ -1,0 +1,61 @@
+"""Adam, evaluated block by block in cache."""
+import chainer
+from chainer.optimizers import adam
+import numpy
+
+BLOCK = 1 << 15  # numbers updated at a time: four arrays of 128 kB stay in a core's own cache
+
+
+class BlockedAdamRule(adam.AdamRule):
+    """Chainer's update rule; on the CPU, all its steps are taken on one block after the other.
+
+    Chainer's writes nine temporaries of the size of the parameter. For a weight matrix of 784 x
+    500 they do not fit a cache, and the update waits for memory instead of computing.
+    """
+
+    def update_core_cpu(self, param):
+        hp = self.hyperparam
+        arrays = [param.array, param.grad, self.state['m'], self.state['v']]
+        if hp.amsgrad or hp.adabound or any(
+                a is None or a.dtype != numpy.float32 or not a.flags.c_contiguous for a in arrays):
+            return super().update_core_cpu(param)
+        self._check_eps(numpy.float32)
+        alpha_t, decay = self.alpha_t * hp.eta, hp.eta * hp.weight_decay_rate
+        step = numpy.empty(min(BLOCK, param.size), numpy.float32)
+        flat = [a.reshape(-1) for a in arrays]
+        for start in range(0, param.size, BLOCK):
+            p, g, m, v = (a[start:start + BLOCK] for a in flat)
+            s = step[:p.size]
+            numpy.subtract(g, m, out=s)           # m += (1 - beta1) (g - m)
+            s *= 1 - hp.beta1
+            m += s
+            numpy.multiply(g, g, out=s)           # v += (1 - beta2) (g^2 - v)
+            s -= v
+            s *= 1 - hp.beta2
+            v += s
+            numpy.sqrt(v, out=s)                  # p -= alpha_t m / (sqrt(v) + eps) + decay p
+            s += hp.eps
+            numpy.divide(m, s, out=s)
+            s *= alpha_t
+            if decay:
+                p *= 1 - decay
+            p -= s
+
+
+class Adam(chainer.optimizers.Adam):
+    """``chainer.optimizers.Adam``, same arguments, same numbers up to rounding, faster on the CPU.
+
+    .. math::
+        m \\leftarrow m + (1 - \\beta_1)(g - m), \\quad
+        v \\leftarrow v + (1 - \\beta_2)(g^2 - v), \\quad
+        \\theta \\leftarrow \\theta - \\alpha_t \\frac{m}{\\sqrt v + \\epsilon}, \\quad
+        \\alpha_t = \\alpha \\frac{\\sqrt{1 - \\beta_2^t}}{1 - \\beta_1^t}
+
+    Float32 parameters on the CPU take the fast path; all others, AMSGrad and AdaBound are
+    Chainer's own.
+
+    Source: Kingma and Ba (2015), Adam, algorithm 1 and the remark at the end of section 2.
+    """
+
+    def create_update_rule(self):
+        return BlockedAdamRule(self.hyperparam)

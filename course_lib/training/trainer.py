@@ -1,0 +1,78 @@
+"""A trainer with everything that the lessons' models need."""
+
+import chainer
+from chainer.training import extensions
+import numpy
+
+from course_lib.training.adam import Adam
+from course_lib.training.iterators import ArrayIterator, to_device
+from course_lib.training.progress import Progress
+from course_lib.training.random_state import RandomState
+from course_lib.training.snapshots import Snapshots
+
+
+def make_trainer(loss, train, test=None, *, epochs, out, batch_size=100, optimizer=None,
+                 transform=None, device=None, progress='training', snapshots=False):
+    """Puts Chainer's parts together: iterator, optimiser, updater, evaluator, log, progress bar.
+
+    Args:
+        loss (chainer.Chain): Called with a batch of rows of ``train``, returns the loss, a scalar
+            variable, and reports what the log is to show.
+        train: Array of shape ``(n, ...)``: the examples to learn from.
+        test: Array of shape ``(m, ...)``: the examples that are only evaluated, once an epoch.
+            The log's ``validation/main/...`` are means over batches, all of one size if ``m`` is
+            at most 1,000 or a multiple of it.
+        epochs (int): How often to go through ``train``.
+        out (str or pathlib.Path): Folder of the log and the snapshots; it is made.
+        batch_size (int): Examples a step.
+        optimizer (chainer.Optimizer): By default :class:`Adam` with step size 1e-3. It is set up
+            with ``loss``.
+        transform (callable): Applied to every batch of ``train`` and ``test``.
+        device (chainer.backend.Device): Where to train; ``loss`` is moved there.
+        progress (str): What the progress bar says; ``None`` or ``''`` for no bar.
+        snapshots (bool): Whether to write a snapshot at the end of every epoch.
+
+    Returns:
+        chainer.training.Trainer: Call ``run()``, or :func:`resume` first. More extensions may be
+        added before.
+
+    Raises:
+        ValueError: If ``epochs`` is less than 1; as :class:`ArrayIterator` for the data.
+    """
+    if not isinstance(epochs, (int, numpy.integer)) or isinstance(epochs, bool) or epochs < 1:
+        raise ValueError(f'epochs must be a whole number, 1 or more; got {epochs!r}')
+    device = chainer.get_device('@numpy' if device is None else device)
+    loss.to_device(device)
+    optimizer = Adam() if optimizer is None else optimizer
+    optimizer.setup(loss)
+    updater = chainer.training.updaters.StandardUpdater(
+        ArrayIterator(train, batch_size, transform=transform), optimizer,
+        converter=to_device, device=device)
+    trainer = chainer.training.Trainer(updater, (epochs, 'epoch'), out=str(out))
+    if test is not None:
+        trainer.extend(extensions.Evaluator(
+            ArrayIterator(test, min(len(test), 1000), repeat=False, shuffle=False,
+                          transform=transform),
+            loss, converter=to_device, device=device))
+    trainer.extend(extensions.LogReport(filename='log.json'))
+    trainer.extend(RandomState(device))
+    if progress:
+        trainer.extend(Progress(progress))
+    if snapshots:
+        trainer.extend(Snapshots())
+    return trainer
+
+
+def curves(trainer):
+    """The training curves: what the log of a trainer holds, as arrays.
+
+    Args:
+        trainer (chainer.training.Trainer): One with a ``LogReport``, trained.
+
+    Returns:
+        dict of str to numpy.ndarray: One value an epoch of ``'epoch'`` and of everything that was
+        reported, such as ``'main/loss'`` and ``'validation/main/loss'``.
+    """
+    log = trainer.get_extension('LogReport').log
+    return {key: numpy.array([entry[key] for entry in log])
+            for key in log[0] if all(key in entry for entry in log)}

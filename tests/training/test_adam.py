@@ -1,0 +1,65 @@
+"""The blocked Adam: Chainer's numbers, for every size of parameter and option."""
+import chainer
+import numpy as np
+import pytest
+
+from course_lib import training
+from course_lib.training import adam
+
+
+def updated(optimizer, shape, n_steps=5, dtype=np.float32, order='C'):
+    """A parameter after some steps on gradients that span many orders of magnitude."""
+    rng = np.random.default_rng(0)
+    start = np.asarray(rng.standard_normal(shape), dtype=dtype, order=order)
+    link = chainer.Link()
+    with link.init_scope():
+        link.w = chainer.Parameter(start)
+    optimizer.setup(link)
+    for _ in range(n_steps):
+        link.w.grad = np.asarray(rng.standard_normal(shape) * 10. ** rng.uniform(-8, 4, shape),
+                                 dtype=dtype, order=order)
+        optimizer.update()
+    state = link.w.update_rule.state
+    return link.w.array, state['m'], state['v']
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'alpha': 0.1, 'beta1': 0.5, 'beta2': 0.9, 'eps': 1e-4}, {'weight_decay_rate': 0.1},
+    {'eta': 0.5, 'weight_decay_rate': 0.01}, {'amsgrad': True}, {'adabound': True}])
+@pytest.mark.parametrize('shape', [(), (1,), (3, 5), (adam.BLOCK,), (2, adam.BLOCK + 7)])
+def test_agrees_with_chainers(shape, options):
+    ours = updated(training.Adam(**options), shape)
+    theirs = updated(chainer.optimizers.Adam(**options), shape)
+    for a, b in zip(ours, theirs):
+        # A sum of terms of either sign is as accurate as its largest term.
+        np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-6 * np.abs(b).max())
+
+
+@pytest.mark.parametrize('dtype, order', [(np.float64, 'C'), (np.float16, 'C'), (np.float32, 'F')])
+def test_what_has_no_fast_path_is_chainers_own(dtype, order):
+    with np.errstate(over='ignore', invalid='ignore'):
+        ours = updated(training.Adam(eps=1e-4), (3, 4), dtype=dtype, order=order)
+        theirs = updated(chainer.optimizers.Adam(eps=1e-4), (3, 4), dtype=dtype, order=order)
+    for a, b in zip(ours, theirs):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_first_step_by_hand():
+    # After one step m / (1 - beta1) = g and v / (1 - beta2) = g^2: the step is alpha sign(g).
+    link = chainer.Link()
+    with link.init_scope():
+        link.w = chainer.Parameter(np.zeros(3, np.float32))
+    optimizer = training.Adam(alpha=0.25).setup(link)
+    link.w.grad = np.float32([3., -0.01, 0.])
+    optimizer.update()
+    np.testing.assert_allclose(link.w.array, [-0.25, 0.25, 0.], rtol=1e-4)
+
+
+def test_a_parameter_without_a_gradient_stays():
+    link = chainer.Link()
+    with link.init_scope():
+        link.w = chainer.Parameter(np.ones(3, np.float32))
+    optimizer = training.Adam().setup(link)
+    link.cleargrads()
+    optimizer.update()
+    np.testing.assert_array_equal(link.w.array, 1)
