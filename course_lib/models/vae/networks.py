@@ -78,10 +78,10 @@ class Encoder(chainer.Chain):
     """
 
     def __init__(self, n_in, n_latent, n_h):
-        self.n_in, self.n_latent = _size('Encoder', 'n_in', n_in), _size(
-            'Encoder', 'n_latent', n_latent)
-        n_h = _sizes('Encoder', 'n_h', n_h)
         super().__init__()
+        self.n_in = _size('Encoder', 'n_in', n_in)
+        self.n_latent = _size('Encoder', 'n_latent', n_latent)
+        n_h = _sizes('Encoder', 'n_h', n_h)
         with self.init_scope():
             self.hidden = _MLP(n_in, n_h)
             self.mu = Linear(n_h[-1], n_latent)
@@ -132,11 +132,12 @@ class Decoder(chainer.Chain):
     n_outputs = 1   # numbers that the distribution of one pixel needs
 
     def __init__(self, n_in, n_latent, n_h, binary_check=False):
+        super().__init__()
         owner = type(self).__name__
-        self.n_in, self.n_latent = _size(owner, 'n_in', n_in), _size(owner, 'n_latent', n_latent)
+        self.n_in = _size(owner, 'n_in', n_in)
+        self.n_latent = _size(owner, 'n_latent', n_latent)
         n_h = _sizes(owner, 'n_h', n_h)
         self.binary_check = binary_check
-        super().__init__()
         with self.init_scope():
             self.hidden = _MLP(n_latent, n_h[::-1])
             self.output = Linear(n_h[0], self.n_outputs * n_in)
@@ -221,8 +222,8 @@ class Prior(chainer.Link):
     """
 
     def __init__(self, n_latent):
-        n_latent = _size('Prior', 'n_latent', n_latent)
         super().__init__()
+        n_latent = _size('Prior', 'n_latent', n_latent)
         self.loc = numpy.zeros(n_latent, numpy.float32)
         self.scale = numpy.ones(n_latent, numpy.float32)
         self.register_persistent('loc')

@@ -11,6 +11,8 @@ from scipy import special
 
 from course_lib.devices import to_numpy
 
+GAP = 0.2   # grey level of the lines between images, and of empty places
+
 
 def mosaic(images, n_columns=10):
     """Puts square images side by side, with a line of pixels between them.
@@ -20,7 +22,7 @@ def mosaic(images, n_columns=10):
         n_columns (int): Images in a row.
 
     Returns:
-        numpy.ndarray: One large image; what is empty is 0.5.
+        numpy.ndarray: One large image; lines and empty places are of the grey level ``GAP``.
 
     Raises:
         ValueError: If ``images`` has another shape, or ``n_columns`` is less than 1.
@@ -33,7 +35,7 @@ def mosaic(images, n_columns=10):
     if n_columns < 1:
         raise ValueError(f'n_columns must be 1 or more; got {n_columns!r}')
     n_rows = -(-len(images) // n_columns)
-    canvas = numpy.full((n_rows * n_columns, side + 1, side + 1), 0.5, numpy.float32)
+    canvas = numpy.full((n_rows * n_columns, side + 1, side + 1), GAP, numpy.float32)
     canvas[:len(images), :side, :side] = images.reshape(-1, side, side)
     canvas = canvas.reshape(n_rows, n_columns, side + 1, side + 1).transpose(0, 2, 1, 3)
     return canvas.reshape(n_rows * (side + 1), n_columns * (side + 1))[:-1, :-1]
@@ -97,4 +99,5 @@ def _of_mosaic(canvas, title, xlabel='image', ylabel=' '):
     figure, ax = plt.subplots(figsize=(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + 0.7))
     ax.imshow(canvas, cmap='gray_r', vmin=0, vmax=1)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel, xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
     return figure
