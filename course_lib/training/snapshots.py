@@ -125,7 +125,7 @@ def _check(name, saved, target):
     if isinstance(target, chainer.training.Trainer):
         # A trainer that has not started cannot be serialised; what can differ is in its updater.
         target, prefix = target.updater, 'updater/'
-    for key, value in npz.serialize(target).items():
+    for key, value in sorted(npz.serialize(target).items()):
         if value.dtype == object:
             continue
         if prefix + key not in saved:

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 from scipy import integrate, special, stats
 
-from course_lib import datasets, training
+from course_lib import datasets, devices, training
 import course_lib.distributions as D
 from course_lib.models import vae
 from course_lib.models.vae import __main__ as command_line
@@ -396,9 +396,9 @@ def test_bad_types():
     (X[:, :63], r'Encoder: x must have the shape \(number of images, 64\); got \(6, 63\)'),
     (X[0], r'got \(64,\)'),
     (X.reshape(6, 8, 8), r'got \(6, 8, 8\)'),
-    (X * 255, 'Encoder: x must be a grey level from 0 to 1; got 255'),
-    (-X, 'Encoder: x must be a grey level from 0 to 1; got -1'),
-    (np.where(X > 0, np.nan, X), 'Encoder: x must be a grey level from 0 to 1; got nan'),
+    (X * 255, 'Encoder: every pixel of x must be a grey level from 0 to 1; got 255'),
+    (-X, 'must be a grey level from 0 to 1; got -1'),
+    (np.where(X > 0, np.nan, X), 'must be a grey level from 0 to 1; got nan'),
 ])
 @pytest.mark.parametrize('make', [vae.AvgELBOLoss, lambda *p: vae.IWAELoss(*p, k=2)])
 def test_bad_images(make, x, words):
@@ -410,6 +410,54 @@ def test_bad_codes():
     words = r'Decoder: z must have the shape \(..., 2\); got \(4, 3\)'
     with pytest.raises(ValueError, match=words):
         parts()[1](np.zeros((4, 3), np.float32))
+
+
+# -- on a GPU -------------------------------------------------------------------------------
+
+needs_gpu = pytest.mark.skipif(not devices.choose().is_gpu, reason='no GPU answers')
+
+
+@needs_gpu
+@pytest.mark.parametrize('decoder, options', [
+    (vae.Decoder, {}), (vae.ContinuousBernoulliDecoder, {}),
+    (vae.DiscretizedLogisticDecoder, {'n_levels': 17})])
+@pytest.mark.parametrize('prior', [vae.Prior, lambda n: vae.MixturePrior(n, 3), vae.FlowPrior])
+def test_the_gpu_agrees_with_the_cpu(decoder, options, prior):
+    device = devices.choose().device
+    loss = vae.AvgELBOLoss(*parts(decoder=decoder, prior=prior, **options), k=2)
+    on_cpu = vae.log_likelihood(loss, GREY, k=20, rng=np.random.default_rng(0))
+    loss.to_device(device)
+    on_gpu = vae.log_likelihood(loss, device.send(GREY), k=20, rng=np.random.default_rng(0))
+    for a, b in zip(on_cpu, on_gpu):
+        np.testing.assert_allclose(a, b, rtol=1e-3)
+    loss.cleargrads()
+    loss(device.send(GREY)).backward()
+    for parameter in loss.params():
+        assert bool(device.xp.isfinite(parameter.grad).all())
+
+
+@needs_gpu
+def test_a_run_on_the_gpu_resumes_bit_for_bit(tmp_path):
+    device = devices.choose().device
+    x = device.send(TRAIN.images)
+
+    def trainer(folder, epochs):
+        training.set_seed(1)
+        return training.make_trainer(vae.AvgELBOLoss(*parts()), x, epochs=epochs, out=folder,
+                                     device=device, progress=None, snapshots=True,
+                                     transform=vae.binarize)
+
+    whole, first = trainer(tmp_path / 'a', 4), trainer(tmp_path / 'b', 2)
+    training.set_seed(1)
+    whole.run()
+    training.set_seed(1)
+    first.run()
+    resumed = trainer(tmp_path / 'b', 4)
+    training.resume(training.latest(tmp_path / 'b'), resumed)
+    resumed.run()
+    targets = [t.updater.get_optimizer('main').target for t in (whole, resumed)]
+    for a, b in zip(*[target.params() for target in targets], strict=True):
+        assert bool((a.array == b.array).all())
 
 
 # -- pictures -------------------------------------------------------------------------------

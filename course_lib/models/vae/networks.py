@@ -100,7 +100,8 @@ class Encoder(chainer.Chain):
             raise ValueError(f'Encoder: x must have the shape (number of images, {self.n_in}); '
                              f'got {x.shape}')
         if checks.is_enabled():
-            checks.check('Encoder', 'x', x.array if isinstance(x, chainer.Variable) else x, _grey)
+            array = x.array if isinstance(x, chainer.Variable) else x
+            checks.check('Encoder', 'every pixel of x', array, _grey)
         h = self.hidden(x)
         return D.Independent(D.Normal(loc=self.mu(h), log_scale=self.ln_sigma(h)))
 
