@@ -64,6 +64,11 @@ def bernoulli(rng, shape):
     return {'logit': 3 * rng.standard_normal(shape)}, rng.random(shape) < 0.5
 
 
+def decoder(rng, shape):
+    """Pixels of a decoder: logits of shape (samples, batch, pixels) and one batch of images."""
+    return {'logit': 3 * rng.standard_normal(shape)}, rng.random(shape[1:]) < 0.5
+
+
 def normal(rng, shape):
     return ({'loc': rng.standard_normal(shape), 'log_scale': rng.standard_normal(shape) / 2},
             rng.standard_normal(shape))
@@ -114,6 +119,12 @@ CASES = [
          chainer=lambda x, logit: C.Bernoulli(logit=logit).log_prob(x),
          torch=lambda v, x, logit: T.Bernoulli(logits=logit, validate_args=v).log_prob(x),
          scipy=lambda x, logit: S.bernoulli.logpmf(x, scipy.special.expit(logit))),
+    Case('Independent(Bernoulli(logit)), images shared by samples',
+         [(1, 100, 784), (5, 100, 784), (50, 100, 784)], decoder,
+         ours=lambda x, logit: D.Independent(D.Bernoulli(logit=logit), 1).log_prob(x),
+         chainer=lambda x, logit: C.Independent(C.Bernoulli(logit=logit), 1).log_prob(x),
+         torch=lambda v, x, logit: T.Independent(
+             T.Bernoulli(logits=logit, validate_args=v), 1, validate_args=v).log_prob(x)),
     Case('Normal(log_scale)', SHAPES, normal,
          ours=lambda x, loc, log_scale: D.Normal(loc, log_scale=log_scale).log_prob(x),
          chainer=lambda x, loc, log_scale: C.Normal(loc, log_scale=log_scale).log_prob(x),
@@ -237,7 +248,10 @@ def contestants(case, shape):
 
 # -- measuring ------------------------------------------------------------------------------
 
-def interleaved(functions, seconds):
+CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
+
+
+def interleaved(functions, seconds, clock=time.perf_counter):
     """Median time of a call in seconds, by name; every round calls each, in a random order.
 
     ``functions`` maps a name to a pair (function, settings). What is quick is called several times
@@ -248,21 +262,21 @@ def interleaved(functions, seconds):
     for name, (function, settings) in functions.items():
         with settings():
             function()   # the first call pays for imports and caches
-            calls[name] = max(1, min(100, int(3e-4 / _timed(function, 1))))
+            calls[name] = max(1, min(100, int(3e-4 / _timed(function, 1, clock))))
     end = time.perf_counter() + seconds
     while functions and (time.perf_counter() < end or len(times[name]) < 5):
         for name in order.sample(list(functions), len(functions)):
             function, settings = functions[name]
             with settings():
-                times[name].append(_timed(function, calls[name]))
+                times[name].append(_timed(function, calls[name], clock))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def _timed(function, n_calls):
-    start = time.perf_counter()
+def _timed(function, n_calls, clock):
+    start = clock()
     for _ in range(n_calls):
         function()
-    return (time.perf_counter() - start) / n_calls
+    return (clock() - start) / n_calls
 
 
 def peak_memory(contestant):
@@ -280,12 +294,13 @@ def peak_memory(contestant):
     return peak - before
 
 
-def measure(case, shape, seconds, library=''):
+def measure(case, shape, seconds, library='', clock=time.perf_counter):
     """Rows by library: times, ratios to course_lib and peak memory, or a remark."""
     entered = {name: c for name, c in contestants(case, shape).items() if library in name}
     running = {name: c for name, c in entered.items() if isinstance(c, Contestant)}
-    forward = interleaved({n: (c.forward, c.settings) for n, c in running.items()}, seconds)
-    both = interleaved({n: (c.both, c.settings) for n, c in running.items() if c.both}, seconds)
+    forward = interleaved({n: (c.forward, c.settings) for n, c in running.items()}, seconds, clock)
+    both = interleaved(
+        {n: (c.both, c.settings) for n, c in running.items() if c.both}, seconds, clock)
     rows = {}
     for name, contestant in entered.items():
         if name not in running:
@@ -366,22 +381,26 @@ def main():
     parser.add_argument('--seconds', type=float, default=2,
                         help='time to spend on each table, twice (default 2)')
     parser.add_argument('--torch-threads', type=int, help='threads for torch (default: its own)')
+    parser.add_argument('--clock', choices=CLOCKS, default='wall',
+                        help='wall: time that passes (default); cpu: time that this process '
+                             'computes, for busy machines and --torch-threads 1')
     parser.add_argument('--output', type=pathlib.Path,
                         help='where to write the JSON (default, for a full run: '
                              'benchmarks/results/distributions.json)')
     arguments = parser.parse_args()
     if torch and arguments.torch_threads:
         torch.set_num_threads(arguments.torch_threads)
-    report = {'machine': machine(), 'cases': []}
+    report = {'machine': machine() | {'clock': arguments.clock}, 'cases': []}
     print(json.dumps(report['machine'], indent=1))
-    if (report['machine']['load_before'] or 0) > 0.5:
+    if arguments.clock == 'wall' and (report['machine']['load_before'] or 0) > 0.5:
         print('Other programs keep this machine busy: torch, which uses several threads, suffers '
               'most.\nRun this again when it is idle.')
     for case in CASES:
         if arguments.only not in case.name:
             continue
         for shape in case.shapes:
-            rows = measure(case, shape, arguments.seconds, arguments.library)
+            rows = measure(case, shape, arguments.seconds, arguments.library,
+                           CLOCKS[arguments.clock])
             show(case, shape, rows)
             report['cases'].append({'name': case.name, 'shape': shape, 'rows': rows})
     if not report['cases']:

@@ -4,7 +4,7 @@ import math
 import chainer
 
 from course_lib.distributions import checks
-from course_lib.distributions.distribution import OfProbability, cached_property
+from course_lib.distributions.distribution import OfProbability, cached_property, sum_last
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import itakura_saito, log_ratio
@@ -24,15 +24,18 @@ from course_lib.numerics.special import (
 class LogProbOfLogit(Elementwise):
     """log p(x; logit z) = x z - log(1 + e^z), and its derivative x - sigmoid(z)."""
 
-    def value(self, x, z):
+    def __init__(self, x):
+        # The sign s: 1 for x = 1, -1 for x = 0. Taken once: several samples of z may share an x.
+        super().__init__(2 * x - 1)
+
+    def value(self, s, z):
         # Written as log sigmoid(z) or log sigmoid(-z), because x z - softplus(z) cancels: for
         # z = 20 and x = 1 both terms are 20 in float32 and the answer, -2e-9, is lost.
-        return log_sigmoid((2 * x - 1) * z)
+        return log_sigmoid(s * z)
 
-    def partials(self, x, z):
-        # (2x - 1) sigmoid(-z) for x = 1 is 1 - sigmoid(z) without the subtraction.
-        s = 2 * x - 1
-        return [lambda: s * sigmoid(-s * z)]
+    def partials(self, s, z):
+        # s sigmoid(-s z) for x = 1 is 1 - sigmoid(z) without the subtraction.
+        return [lambda: s * sigmoid(-(s * z))]
 
 
 class LogProbOfP(Elementwise):
@@ -55,9 +58,14 @@ class SoftLogProb(Elementwise):
     def value(self, x, z):
         xp = special.xp_of(x, z)
         finite = xp.isfinite(z)
-        z0 = xp.where(finite, z, 0)
-        inside = -x * softplus(-z0) - (1 - x) * softplus(z0)
-        return xp.where(finite, inside, xp.log(xp.where(z > 0, x, 1 - x)))
+        all_finite = finite.all()
+        z0 = z if all_finite else xp.where(finite, z, 0)
+        # -x softplus(-z) - (1 - x) softplus(z), with log1p(e^-|z|), which both have, taken once:
+        # three terms of one sign, so nothing cancels.
+        y = z0.clip(-math.inf, 0) * x
+        y -= z0.clip(0, math.inf) * (1 - x)
+        y -= softplus(-abs(z0))
+        return y if all_finite else xp.where(finite, y, xp.log(xp.where(z > 0, x, 1 - x)))
 
     def partials(self, x, z):
         return [lambda: x - sigmoid(z)]
@@ -204,25 +212,30 @@ class Bernoulli(OfProbability):
         Why this form: ``log(sigmoid(z))`` is -inf in float32 as soon as z < -104, while
         -softplus(-z) is exact for every z; see :class:`LogProbOfLogit`.
         """
+        return self._sum_of_log_prob(x, 0)
+
+    def _sum_of_log_prob(self, x, n_axes):
         if self.binary_check is None:
-            return self._where_possible(self._observe(x), self.observed.contains, self._log_prob)
+            return self._where_possible(
+                self._observe(x), self.observed.contains, self._log_prob, n_axes)
         x = self._observe(x, domain=checks.extended_real)
         is_binary = (x == 0) | (x == 1)
-        return self._log_prob(x) if is_binary.all() else self._relaxed_log_prob(x, is_binary)
+        return (self._log_prob(x, n_axes) if is_binary.all()
+                else self._relaxed_log_prob(x, is_binary, n_axes))
 
-    def _log_prob(self, x):
-        if 'p' in self._given:
-            return LogProbOfP(x)(self.p)
-        return LogProbOfLogit(x)(self.logit)
+    def _log_prob(self, x, n_axes=0):
+        name, = self._given
+        node = LogProbOfP if name == 'p' else LogProbOfLogit
+        return node(x).summed(n_axes)(self._given[name])
 
-    def _relaxed_log_prob(self, x, is_binary):
+    def _relaxed_log_prob(self, x, is_binary, n_axes):
         if not self.binary_check:
             if checks.is_enabled():
                 checks.check('Bernoulli', 'x', x, checks.probability)
-            return SoftLogProb(x)(self.logit)
+            return SoftLogProb(x).summed(n_axes)(self.logit)
         binary_part = Bernoulli(logit=self.logit).log_prob(x * is_binary)
-        return where(self.xp.broadcast_to(is_binary, binary_part.shape), binary_part,
-                     -math.inf)
+        return sum_last(where(self.xp.broadcast_to(is_binary, binary_part.shape), binary_part,
+                              -math.inf), n_axes)
 
     def prob(self, x):
         """P(x): p for 1 and 1 - p for 0."""

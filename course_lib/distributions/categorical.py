@@ -9,6 +9,7 @@ from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, _brief, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import BLOCK, Elementwise
+from course_lib.numerics.node import Node
 from course_lib.numerics.rowwise import (
     Rowwise,
     gather,
@@ -23,7 +24,7 @@ from course_lib.numerics.special import expm1, expm1mx, log, log1pmx, where
 SUM_TOLERANCE = 1e-3  # how far from 1 probabilities may sum: enough for rounding and for 0.333
 
 
-class LogProbOfLogit(chainer.FunctionNode):
+class LogProbOfLogit(Node):
     """log p(k; logits l) = l_k - log sum_j e^l_j, and its derivative onehot(k) - softmax(l).
 
     Args:
@@ -83,7 +84,7 @@ class LogProbOfLogit(chainer.FunctionNode):
         return F.cast(observed - softmax(F.cast(logit, wide)) * weight_of_others, logit.dtype)
 
 
-class LogProbOfP(chainer.FunctionNode):
+class LogProbOfP(Node):
     """log p_k, and its derivative 1 / p_k in the observed class.
 
     Args:

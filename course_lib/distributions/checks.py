@@ -97,7 +97,10 @@ def check(owner, name, array, domain):
     Raises:
         ValueError: If an element lies outside.
     """
-    holds = domain.contains if array.ndim == 0 else domain.contains_all
-    if array.size and not holds(array):
+    if not array.ndim:
+        holds = domain.contains(array[()])   # NumPy compares its scalars quicker than its arrays
+    else:
+        holds = not array.size or domain.contains_all(array)
+    if not holds:
         culprit = array[~domain.contains(array)].ravel()[0]
         raise ValueError(f'{owner}: {name} must be {domain.words}; got {float(culprit):.6g}')

@@ -7,7 +7,7 @@ import numpy
 import scipy.special
 
 from course_lib.distributions import checks
-from course_lib.distributions.distribution import OfProbability, cached_property
+from course_lib.distributions.distribution import OfProbability, cached_property, sum_last
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import log_ratio
@@ -382,12 +382,15 @@ class ContinuousBernoulli(OfProbability):
         Why this form: the normaliser 2 atanh(1 - 2p) / (1 - 2p) of the paper is 0/0 at p = 1/2
         and saturates for p near 0 and 1, so that others clamp p; see :class:`LogProb`.
         """
+        return self._sum_of_log_prob(x, 0)
+
+    def _sum_of_log_prob(self, x, n_axes):
         x = self._observe(x)
         inside = (x.array >= 0) & (x.array <= 1)
         if inside.all():
-            return LogProb()(x, self.logit)
+            return LogProb().summed(n_axes)(x, self.logit)
         y = LogProb()(where(inside, x, 0.5), self.logit)
-        return where(self.xp.broadcast_to(inside, y.shape), y, -math.inf)
+        return sum_last(where(self.xp.broadcast_to(inside, y.shape), y, -math.inf), n_axes)
 
     def cdf(self, x):
         """P(X <= x) = (e^(z x) - 1) / (e^z - 1)."""

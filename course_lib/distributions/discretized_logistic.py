@@ -7,7 +7,7 @@ import numpy
 
 from course_lib.distributions import checks
 from course_lib.distributions.continuous_bernoulli import mean_of_logit
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import Distribution, cached_property, sum_last
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
@@ -196,10 +196,11 @@ class DiscretizedLogistic(Distribution):
         """The upper edge of the bin of a level."""
         return self.low + (index + 0.5) * self.spacing
 
-    def _log_mass(self, index, loc, log_scale):
+    def _log_mass(self, index, loc, log_scale, n_axes=0):
         width = self.xp.full((), math.log(self.spacing))
-        return LogMass(self._edge(index - 1), self._level(index), self._edge(index), width,
-                       index > 0, index < self.n_levels - 1)(loc, log_scale)
+        node = LogMass(self._edge(index - 1), self._level(index), self._edge(index), width,
+                       index > 0, index < self.n_levels - 1)
+        return node.summed(n_axes)(loc, log_scale)
 
     def log_prob(self, x):
         """log P(x), of the broadcast shape of x and the batch.
@@ -207,11 +208,14 @@ class DiscretizedLogistic(Distribution):
         Why this form: a difference of sigmoids is 0, and its logarithm -inf, as soon as x is
         some twenty scales from loc in float32; see :class:`LogMass`.
         """
+        return self._sum_of_log_prob(x, 0)
+
+    def _sum_of_log_prob(self, x, n_axes):
         index, is_level = self._position(self._observe(x))
         if is_level.all():
-            return self._log_mass(index, self.loc, self.log_scale)
+            return self._log_mass(index, self.loc, self.log_scale, n_axes)
         y = self._log_mass(where(is_level, index, 0.), self.loc, self.log_scale)
-        return where(self.xp.broadcast_to(is_level, y.shape), y, -math.inf)
+        return sum_last(where(self.xp.broadcast_to(is_level, y.shape), y, -math.inf), n_axes)
 
     def _log_tail(self, x, sign, at_low, at_high):
         """log P(X <= x) for sign 1, log P(X > x) for sign -1; any real x."""

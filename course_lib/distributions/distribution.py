@@ -45,20 +45,23 @@ class Distribution(chainer.distribution.Distribution):
         """Promotes, checks and keeps the parameters that are not ``None``."""
         owner = type(self).__name__
         given = {name: value for name, value in given.items() if value is not None}
-        dtype = _common_dtype(given)
-        self._xp = _common_xp(owner, given)
-        self._given = {name: as_variable(owner, name, value, dtype, self._xp)
+        arrays = {name: special.data(value) for name, value in given.items()}
+        self._dtype = dtype = _common_dtype(arrays.values())
+        self._xp = xp = _common_xp(owner, arrays)
+        self._given = {name: as_variable(owner, name, value, dtype, xp)
                        for name, value in given.items()}
         if checks.is_enabled():
             for name, variable in self._given.items():
                 checks.check(owner, name, variable.array, self.domains[name])
-        self._batch_shape = _broadcast_shape(
-            owner, {name: v.shape[:v.ndim - self._event_ndim.get(name, 0)]
-                    for name, v in self._given.items()})
+        shapes = {name: v.shape for name, v in self._given.items()}
+        for name, n_event in self._event_ndim.items():
+            if name in shapes:
+                shapes[name] = shapes[name][:max(0, len(shapes[name]) - n_event)]
+        self._batch_shape = _broadcast_shape(owner, shapes)
 
     def _exactly_one(self, **given):
         """Raises unless exactly one of the alternative parameters is given."""
-        chosen = [name for name, value in given.items() if value is not None]
+        chosen = [name for name in given if given[name] is not None]
         if len(chosen) != 1:
             names = ' or '.join(given)
             got = ' and '.join(chosen) if chosen else 'neither' if len(given) == 2 else 'none'
@@ -78,7 +81,7 @@ class Distribution(chainer.distribution.Distribution):
     @property
     def dtype(self):
         """numpy.dtype: The common floating dtype of the parameters."""
-        return next(iter(self._given.values())).dtype
+        return self._dtype
 
     @property
     def batch_shape(self):
@@ -106,18 +109,18 @@ class Distribution(chainer.distribution.Distribution):
         Returns a variable for a continuous distribution (it may carry a gradient), an array for a
         discrete one.
         """
-        owner = type(self).__name__
+        owner, xp = type(self).__name__, self.xp
         domain = domain or self.observed
         if self.observed is None:
-            x = as_variable(owner, name, x, self.dtype, self.xp, promote=True)
+            x = as_variable(owner, name, x, self.dtype, xp, promote=True)
             array = x.array
         else:
             x = array = as_array(owner, name, special.data(x),
-                                 numpy.promote_types(self.dtype, 'f'), self.xp, promote=True)
-        if special.xp_of(array) is not self.xp:
+                                 numpy.promote_types(self.dtype, 'f'), xp, promote=True)
+        if special.xp_of(array) is not xp:
             raise TypeError(
                 f'{owner}: {name} is a {special.xp_of(array).__name__} array but the parameters '
-                f'are {self.xp.__name__} arrays; move one with chainer.get_device(...).send')
+                f'are {xp.__name__} arrays; move one with chainer.get_device(...).send')
         shape = self.batch_shape + self.event_shape
         n_event = len(self.event_shape)
         if array.shape != shape and not (
@@ -130,18 +133,20 @@ class Distribution(chainer.distribution.Distribution):
             checks.check(owner, name, array, domain or checks.extended_real)
         return x
 
-    def _where_possible(self, x, possible, log_prob, filler=0):
+    def _where_possible(self, x, possible, log_prob, *n_axes, filler=0):
         """``log_prob(x)``; -inf, without a gradient, for an ``x`` that cannot be observed.
 
-        Only with checks off: with checks on, ``_observe`` has raised an error already.
+        Only with checks off: with checks on, ``_observe`` has raised an error already. If
+        ``log_prob`` sums over its last ``n_axes`` axes, so does this.
         """
         if checks.is_enabled():
-            return log_prob(x)
+            return log_prob(x, *n_axes)
         allowed = possible(x)
         if allowed.all():
-            return log_prob(x)
+            return log_prob(x, *n_axes)
         y = log_prob(special.where(allowed, x, filler))
-        return special.where(self.xp.broadcast_to(allowed, y.shape), y, -math.inf)
+        y = special.where(self.xp.broadcast_to(allowed, y.shape), y, -math.inf)
+        return sum_last(y, *n_axes)
 
     # -- sampling --------------------------------------------------------------------------
 
@@ -173,6 +178,11 @@ class Distribution(chainer.distribution.Distribution):
 
     def log_prob(self, x):
         raise NotImplementedError(self._no('log_prob'))
+
+    def _sum_of_log_prob(self, x, n_axes):
+        """``log_prob(x)`` summed over its last ``n_axes`` axes; some families do both in one pass.
+        """
+        return sum_last(self.log_prob(x), n_axes)
 
     def prob(self, x):
         """exp(log_prob(x)): the probability, or the density, of an observation."""
@@ -221,6 +231,11 @@ for _name in ('cdf', 'icdf', 'log_cdf', 'survival_function', 'log_survival_funct
     setattr(Distribution, _name, _refusing(_name, is_property=False))
 
 
+def sum_last(x, n_axes=0):
+    """The sum of a variable over its last ``n_axes`` axes."""
+    return F.sum(x, axis=tuple(range(-n_axes, 0))) if n_axes else x
+
+
 def as_variable(owner, name, value, dtype, xp, promote=False):
     """A floating variable of ``dtype`` made of a number, list, array or variable.
 
@@ -246,6 +261,8 @@ def as_variable(owner, name, value, dtype, xp, promote=False):
 
 def as_array(owner, name, value, dtype, xp, promote=False):
     """A floating array of ``dtype`` made of a number, list or array; see :func:`as_variable`."""
+    if type(value) is numpy.ndarray and value.dtype == dtype:
+        return value
     if not hasattr(value, 'dtype'):
         try:
             value = numpy.asarray(value)
@@ -263,16 +280,16 @@ def as_array(owner, name, value, dtype, xp, promote=False):
     return value if is_array else xp.asarray(value)
 
 
-def _common_dtype(given):
-    kinds = [v.dtype for v in given.values() if hasattr(v, 'dtype') and v.dtype.kind == 'f']
+def _common_dtype(values):
+    kinds = {v.dtype for v in values if hasattr(v, 'dtype') and v.dtype.kind == 'f'}
     if not kinds:
         return numpy.dtype(chainer.get_dtype())
-    return kinds[0] if len(set(kinds)) == 1 else numpy.result_type(*kinds)
+    return kinds.pop() if len(kinds) == 1 else numpy.result_type(*kinds)
 
 
-def _common_xp(owner, given):
+def _common_xp(owner, arrays):
     """Where the arrays among the parameters live; numbers and lists follow them."""
-    modules = {name: special.xp_of(special.data(value)) for name, value in given.items()
+    modules = {name: special.xp_of(value) for name, value in arrays.items()
                if hasattr(value, 'dtype') and not isinstance(value, numpy.generic)}
     if len(set(modules.values())) > 1:
         where = ', '.join(f'{name} is a {xp.__name__} array' for name, xp in modules.items())

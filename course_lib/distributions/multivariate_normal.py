@@ -9,6 +9,7 @@ from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
+from course_lib.numerics.node import Node
 from course_lib.numerics.special import log, log1pmx, sqrt, where
 
 
@@ -34,7 +35,7 @@ def solve_arrays(tril, b, transposed=False):
     return y
 
 
-class TriangularSolve(chainer.FunctionNode):
+class TriangularSolve(Node):
     """y = L^-1 b, or L^-T b, for lower triangular L; inputs L (..., d, d) and b (..., d)."""
 
     def __init__(self, transposed=False):
@@ -90,7 +91,7 @@ def _sum_to(x, shape):
     return total if isinstance(x, chainer.Variable) else total.array
 
 
-class LogProb(chainer.FunctionNode):
+class LogProb(Node):
     """log p(x; loc, L) = -|L^-1 (x - loc)|^2 / 2 - log det L - d log(2 pi) / 2, in one node.
 
     Evaluated in float64 whatever the inputs' dtype: the substitution subtracts.
@@ -127,7 +128,7 @@ class LogProb(chainer.FunctionNode):
         return _lower_outer(g, y, tril.shape) - total * eye / (tril * eye + (1 - eye))
 
 
-class Colour(chainer.FunctionNode):
+class Colour(Node):
     """L eps, the draws with covariance L L^T made of white noise eps; linear in L (..., d, d)."""
 
     def __init__(self, eps):

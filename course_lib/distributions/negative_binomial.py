@@ -13,6 +13,7 @@ from course_lib.numerics.special import (
     exp,
     expm1,
     log,
+    log_factorial,
     log_peak,
     log_ratio,
     polynomial,
@@ -123,8 +124,8 @@ class LogProbForFloat32(Elementwise):
             small *= _four_factors(r) / _four_factors(n)
             of_n, of_r = n * log(up / s), r * log(up_r / r)
             y = of_n - of_r
-            y += x * (a - log(x.clip(1, numpy.inf)))
-            y += log_peak(x)
+            y += x * (a - 1)
+            y -= log_factorial(x)
             y += log(small)
             t, t_r = 1 / up, 1 / up_r
             y += t * polynomial(t * t, STIRLING) - t_r * polynomial(t_r * t_r, STIRLING)
@@ -158,8 +159,18 @@ class LogProbForFloat32(Elementwise):
         def exact(x, a, r):
             return LogProb((), 'log_mean').partials(x, a, r)[1]()
 
-        in_log_mean, _ = LogProb((), 'log_mean').partials(x, a, r)
-        return [in_log_mean, lambda: refined(quick, exact, x, a, r)]
+        def quick_in_log_mean(x, a, r):
+            mu = exp(a)
+            g = x - mu
+            doubtful = abs(g) < 1e-8 * x
+            g *= r / (r + mu)
+            return g, doubtful | ~(mu < numpy.inf)
+
+        def exact_in_log_mean(x, a, r):
+            return LogProb((), 'log_mean').partials(x, a, r)[0]()
+
+        return [lambda: refined(quick_in_log_mean, exact_in_log_mean, x, a, r),
+                lambda: refined(quick, exact, x, a, r)]
 
 
 STIRLING = 1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188   # NIST DLMF 5.11.1
@@ -415,13 +426,18 @@ class NegativeBinomial(Distribution):
         Why this form: the textbook's lgamma(x + r) - lgamma(r) is a difference of numbers of size
         r log r, and in float32 nothing is left of it for r = 10^8; see :class:`LogProb`.
         """
-        return self._where_possible(self._observe(x), self.observed.contains, self._log_prob)
+        return self._sum_of_log_prob(x, 0)
 
-    def _log_prob(self, x):
+    def _sum_of_log_prob(self, x, n_axes):
+        return self._where_possible(
+            self._observe(x), self.observed.contains, self._log_prob, n_axes)
+
+    def _log_prob(self, x, n_axes=0):
         if {'log_mean', 'concentration'} == set(self._given) and (
                 self.dtype == x.dtype == numpy.float32):
-            return LogProbForFloat32(x)(self.log_mean, self.concentration)
-        y = LogProb(x, self._mean_name)(self._given[self._mean_name], self._wide_concentration)
+            return LogProbForFloat32(x).summed(n_axes)(self.log_mean, self.concentration)
+        y = LogProb(x, self._mean_name).summed(n_axes)(
+            self._given[self._mean_name], self._wide_concentration)
         return y if y.dtype == self.dtype else F.cast(y, self.dtype)
 
     def cdf(self, x):

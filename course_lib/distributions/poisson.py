@@ -199,12 +199,16 @@ class Poisson(Distribution):
         Why this form: at x = lam = 10^7 the terms are 10^8 and the answer is -9, nothing of which
         is left in float32; see :class:`LogProbOfLogLam` for the way out.
         """
-        return self._where_possible(self._observe(x), self.observed.contains, self._log_prob)
+        return self._sum_of_log_prob(x, 0)
 
-    def _log_prob(self, x):
-        if 'lam' in self._given:
-            return LogProbOfLam(x)(self.lam)
-        return LogProbOfLogLam(x)(self.log_lam)
+    def _sum_of_log_prob(self, x, n_axes):
+        return self._where_possible(
+            self._observe(x), self.observed.contains, self._log_prob, n_axes)
+
+    def _log_prob(self, x, n_axes=0):
+        name, = self._given
+        node = LogProbOfLam if name == 'lam' else LogProbOfLogLam
+        return node(x).summed(n_axes)(self._given[name])
 
     def cdf(self, x):
         """P(X <= x) = Q(floor(x) + 1, lam), with Q the regularised upper incomplete gamma."""

@@ -6,9 +6,14 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions import checks
-from course_lib.distributions.distribution import Distribution, _as_shape, cached_property
+from course_lib.distributions.distribution import (
+    Distribution,
+    _as_shape,
+    cached_property,
+    sum_last,
+)
 from course_lib.distributions.kl import kl_divergence
-from course_lib.distributions.transforms import Affine, Compose, Transform, sum_last
+from course_lib.distributions.transforms import Affine, Compose, Transform
 from course_lib.numerics.special import where
 
 

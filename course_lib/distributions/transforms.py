@@ -6,7 +6,7 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions import checks
-from course_lib.distributions.distribution import as_variable
+from course_lib.distributions.distribution import as_variable, sum_last
 from course_lib.numerics import special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
@@ -486,11 +486,6 @@ class Compose(Transform):
 
     def __repr__(self):
         return f'Compose({self.transforms!r})'
-
-
-def sum_last(x, n):
-    """The sum over the last ``n`` dimensions."""
-    return F.sum(x, axis=tuple(range(x.ndim - n, x.ndim))) if n else x
 
 
 def _dot(u, v):

@@ -12,10 +12,18 @@ import chainer
 from chainer import functions as F
 import numpy
 
-BLOCK = 1 << 15  # float32 numbers evaluated at a time (half as many float64): 128 kB stay in cache
+from course_lib.numerics.node import Node
+
+# float32 numbers evaluated at a time (half as many float64). The temporaries, 256 kB each, stay in
+# cache; and from that size on NumPy itself writes (a + b) * c over its temporary a + b.
+BLOCK = 1 << 16
+
+# glibc gives a freed array back to the system, and the next one costs a page fault every 4 kB,
+# more than the arithmetic; unless a large one was freed before: then it keeps up to 62 MB.
+numpy.empty(31 << 20, numpy.uint8)
 
 
-class Elementwise(chainer.FunctionNode):
+class Elementwise(Node):
     """A function of several arrays, elementwise, with NumPy broadcasting.
 
     A subclass gives the formula and its partial derivatives. Both receive the constants first and
@@ -31,9 +39,11 @@ class Elementwise(chainer.FunctionNode):
     Attributes:
         upcast (bool): Evaluate in float64 whatever the inputs' precision. For formulas that lose
             digits to cancellation and are not on the hot path of a training step.
+        n_summed (int): Over how many of the last axes the result is summed; see :meth:`summed`.
 
-    Shapes: the output has the broadcast shape of constants and inputs. Dtypes: the output has the
-    promoted dtype of the inputs, each gradient that of its input; float16 is evaluated in float32.
+    Shapes: the output has the broadcast shape of constants and inputs, less the axes that are
+    summed. Dtypes: the output has the promoted dtype of the inputs, each gradient that of its
+    input; float16 is evaluated in float32.
 
     Example:
         >>> class Square(Elementwise):
@@ -48,6 +58,7 @@ class Elementwise(chainer.FunctionNode):
     """
 
     upcast = False
+    n_summed = 0
 
     def __init__(self, *constants):
         super().__init__()
@@ -68,52 +79,86 @@ class Elementwise(chainer.FunctionNode):
         """Applies the node to arrays or variables and returns a variable."""
         return self.apply(inputs)[0]
 
+    def summed(self, n_axes):
+        """The same node, whose result is summed over the last ``n_axes`` axes.
+
+        The sum is formed as the elements are: neither they nor the gradient that each receives
+        (that of the sum) are ever stored.
+
+        >>> class Square(Elementwise):
+        ...     def value(self, x):
+        ...         return x * x
+        >>> Square().summed(1)(numpy.float32([[1, 2], [3, 4]])).array.tolist()
+        [5.0, 25.0]
+        """
+        self.n_summed = n_axes
+        return self
+
+    @numpy.errstate(all='ignore')
     def on_arrays(self, *inputs):
         """Evaluates the formula on arrays, all at once and without a graph."""
         if len(inputs) == 1 and inputs[0].dtype.char in 'fd' and not (
                 self.constants or self.upcast):
-            with numpy.errstate(all='ignore'):
-                return self.value(*inputs)   # the commonest case: nothing to promote or to cast
+            return self.value(*inputs)   # the commonest case: nothing to promote or to cast
         dtype = numpy.result_type(*inputs)
         if dtype.kind != 'f':
             dtype = numpy.promote_types(dtype, numpy.float32)
         working = self._working_dtype(dtype)
-        with numpy.errstate(all='ignore'):
-            return _cast(self.value(*[_cast(a, working) for a in self.constants + inputs]), dtype)
+        return _cast(self.value(*[_cast(a, working) for a in self.constants + inputs]), dtype)
 
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
-        dtype = numpy.result_type(*inputs)
+        dtype = inputs[0].dtype if len(inputs) == 1 else numpy.result_type(*inputs)
         operands = self.constants + inputs
         shape = _broadcast(operands)
-        return tuple(_evaluate(lambda *a: [self.value(*a)], operands, self._working_dtype(dtype),
-                               shape, [shape], [dtype]))
+        kept = shape[:len(shape) - self.n_summed]
+        y, = _evaluate(self._summed_value if self.n_summed else lambda *a: [self.value(*a)],
+                       operands, self._working_dtype(dtype), shape, [self._keeping_axes(kept)],
+                       [dtype])
+        return y.reshape(kept) if self.n_summed else y,
+
+    def _summed_value(self, *operands):
+        value, shape = self.value(*operands), _broadcast(operands)
+        if value.shape != shape:
+            value = chainer.backend.get_array_module(value).broadcast_to(value, shape)
+        # NumPy adds up the last axes in pairs, so that roundings do not accumulate.
+        return [value.sum(axis=tuple(range(-self.n_summed, 0)), keepdims=True)]
 
     def backward(self, indexes, grad_outputs):
         gy, = grad_outputs
         if chainer.config.enable_backprop:
             return self._differentiable_gradients(indexes, gy, self.get_retained_inputs())
         arrays = [node.data for node in self.inputs]
+        operands = (*self.constants, *arrays)
 
         def derivatives(*operands):
             partials = self.partials(*operands)
             return [partials[i]() for i in indexes]
 
         wanted = [arrays[i] for i in indexes]
-        return tuple([chainer.Variable(g) for g in _evaluate(
-            derivatives, (*self.constants, *arrays), self._working_dtype(gy.dtype),
-            gy.shape, [a.shape for a in wanted], [a.dtype for a in wanted], gy.array)])
+        gradients = _evaluate(
+            derivatives, operands, self._working_dtype(gy.dtype), _broadcast(operands),
+            [a.shape for a in wanted], [a.dtype for a in wanted],
+            gy.array.reshape(self._keeping_axes(gy.shape)))
+        return tuple([chainer.as_variable(g) for g in gradients])
 
     def _differentiable_gradients(self, indexes, gy, inputs):
         working = self._working_dtype(gy.dtype)
         constants = tuple(chainer.as_variable(gy.xp.asarray(c, working)) for c in self.constants)
         variables = tuple(F.cast(x, working) for x in inputs)
+        if self.n_summed:
+            gy = F.broadcast_to(F.reshape(gy, self._keeping_axes(gy.shape)),
+                                _broadcast(constants + variables))
         with numpy.errstate(all='ignore'):
             partials = self.partials(*constants, *variables)
             return tuple(
                 F.cast(F.sum_to(_times(F.cast(gy, working), partials[i]()), inputs[i].shape),
                        inputs[i].dtype)
                 for i in indexes)
+
+    def _keeping_axes(self, shape):
+        """The shape of the output, with length 1 for every axis that was summed."""
+        return shape + (1,) * self.n_summed
 
     def _working_dtype(self, dtype):
         return numpy.promote_types(dtype, numpy.float64 if self.upcast else numpy.float32)
@@ -139,36 +184,41 @@ def _broadcast(arrays):
     return shapes.pop() if len(shapes) == 1 else numpy.broadcast_shapes(*shapes)
 
 
+@numpy.errstate(all='ignore')
 def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, scale=None):
     """Evaluates ``formulas(*operands)``, several arrays that broadcast to ``shape``.
 
     The operands are cast to the ``working`` dtype; each result is multiplied by ``scale``, an
-    array of ``shape``, and summed to the shape that is wanted of it. What is large is evaluated in
-    blocks, so that temporaries stay in cache and none of the full shape is ever made.
+    array that broadcasts to ``shape``, and summed to the shape that is wanted of it. What is large
+    is evaluated in blocks, so that temporaries stay in cache and none of the full shape is made.
     """
     xp = chainer.backend.get_array_module(*operands)
     block_size = max(1, BLOCK * 4 // working.itemsize)
-    with numpy.errstate(all='ignore'):
-        if xp is not numpy or math.prod(shape) <= block_size:
-            values = formulas(*[_cast(a, working) for a in operands])
-            if scale is not None:
-                scale = _cast(scale, working)
-                values = [_scaled(scale, value) for value in values]
-            return [xp.asarray(_fit(value, shape, wanted), dtype)
-                    for value, wanted, dtype in zip(values, wanted_shapes, wanted_dtypes)]
-        outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
-                   for wanted, dtype in zip(wanted_shapes, wanted_dtypes)]
-        for block in _blocks(shape, block_size):
-            values = formulas(*[_cast(_part(a, block, len(shape)), working) for a in operands])
-            factor = 1. if scale is None else _cast(scale[block], working)
-            for output, value in zip(outputs, values):
-                part = _part(output, block, len(shape))
-                if output.shape == shape:
-                    _scaled(factor, value, out=part)
-                else:
-                    value = _scaled(factor, value)
-                    part += _fit(value, value.shape, part.shape)
-        return [_cast(output, dtype) for output, dtype in zip(outputs, wanted_dtypes)]
+    if xp is not numpy or math.prod(shape) <= block_size:
+        operands = [_cast(a, working) for a in operands]
+        if not shape and xp is numpy:
+            operands = [a[()] for a in operands]   # NumPy's scalars are quicker than its arrays
+        values = formulas(*operands)
+        if scale is not None:
+            scale = _cast(scale if shape else scale[()], working)
+            values = [_scaled(scale, value) for value in values]
+        return [xp.asarray(_fit(value, shape, wanted), dtype)
+                for value, wanted, dtype in zip(values, wanted_shapes, wanted_dtypes)]
+    outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
+               for wanted, dtype in zip(wanted_shapes, wanted_dtypes)]
+    for block in _blocks(shape, block_size):
+        parts = [_cast(_part(a, block, len(shape)), working) for a in operands]
+        factor = None if scale is None else _cast(_part(scale, block, len(shape)), working)
+        for output, value in zip(outputs, formulas(*parts)):
+            part = _part(output, block, len(shape))
+            if output.shape != shape:
+                value = value if scale is None else _scaled(factor, value)
+                part += _fit(value, _broadcast(parts), part.shape)
+            elif scale is None:
+                part[...] = value
+            else:
+                _scaled(factor, value, out=part)
+    return [_cast(output, dtype) for output, dtype in zip(outputs, wanted_dtypes)]
 
 
 def _scaled(scale, value, out=None):

@@ -10,10 +10,11 @@ from chainer import functions as F
 import numpy
 
 from course_lib.numerics import special
+from course_lib.numerics.node import Node
 from course_lib.numerics.special import exp, expm1, log, log1p, where
 
 
-class Rowwise(chainer.FunctionNode):
+class Rowwise(Node):
     """A function that turns rows (last axis) of several inputs into one number a row.
 
     A subclass gives the formula and its partial derivatives, as for
@@ -51,10 +52,10 @@ class Rowwise(chainer.FunctionNode):
             return F.expand_dims(type(self)()(*rows), -1)
         return self.value(*rows)
 
+    @numpy.errstate(all='ignore')
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
-        with numpy.errstate(all='ignore'):
-            value = self.value(*[_wide(x) for x in inputs])
+        value = self.value(*[_wide(x) for x in inputs])
         return value[..., 0].astype(numpy.result_type(*inputs), copy=False),
 
     def backward(self, indexes, grad_outputs):
@@ -71,7 +72,7 @@ class Rowwise(chainer.FunctionNode):
                 for i in indexes)
 
 
-class Gather(chainer.FunctionNode):
+class Gather(Node):
     """The entries of an array at given positions of its flattened form.
 
     Args:
@@ -91,7 +92,7 @@ class Gather(chainer.FunctionNode):
         return scatter(grad_outputs[0], self.index, self.shape),
 
 
-class Scatter(chainer.FunctionNode):
+class Scatter(Node):
     """Adds entries up at given positions of a flattened array: the transpose of ``Gather``.
 
     The sums are formed in float64, however many entries meet at one position.

@@ -50,7 +50,9 @@ def apply(node, *inputs):
 
 def _unary(node, x):
     """Like :func:`apply`, without its overhead: the formula is one ufunc, whatever the dtype."""
-    return node(x) if isinstance(x, chainer.Variable) else node.value(x)
+    if isinstance(x, chainer.Variable):
+        return node()(x)
+    return getattr(xp_of(x), node.ufunc)(x)
 
 
 def where(condition, x, y):
@@ -150,7 +152,7 @@ class Sigmoid(Elementwise):
     def value(self, x):
         # e^x / (1 + e^x) keeps the relative precision of the left tail; at 40 it is already 1, in
         # float64 too, so that clipping there changes nothing but the overflow.
-        y = xp_of(x).exp(x.clip(-math.inf, 40))
+        y = over(xp_of(x).exp, x.clip(-math.inf, 40))
         y /= 1 + y
         return y
 
@@ -161,7 +163,7 @@ class Sigmoid(Elementwise):
 class Softplus(Elementwise):
     def value(self, x):
         y = x.clip(0, math.inf)
-        y += log1p_of_unit(xp_of(x).exp(-abs(x)))
+        y += log1p_of_unit(over(xp_of(x).exp, -abs(x)))
         return y
 
     def partials(self, x):
@@ -171,7 +173,7 @@ class Softplus(Elementwise):
 class LogSigmoid(Elementwise):
     def value(self, x):
         y = x.clip(-math.inf, 0)
-        y -= log1p_of_unit(xp_of(x).exp(-abs(x)))
+        y -= log1p_of_unit(over(xp_of(x).exp, -abs(x)))
         return y
 
     def partials(self, x):
@@ -416,47 +418,47 @@ class Ndtri(Elementwise):
 
 def exp(x):
     """e^x."""
-    return _unary(Exp(), x)
+    return _unary(Exp, x)
 
 
 def log(x):
     """Natural logarithm; -inf at 0."""
-    return _unary(Log(), x)
+    return _unary(Log, x)
 
 
 def log1p(x):
     """log(1 + x), exact for small x."""
-    return _unary(Log1p(), x)
+    return _unary(Log1p, x)
 
 
 def expm1(x):
     """e^x - 1, exact for small x."""
-    return _unary(Expm1(), x)
+    return _unary(Expm1, x)
 
 
 def sqrt(x):
     """Square root."""
-    return _unary(Sqrt(), x)
+    return _unary(Sqrt, x)
 
 
 def tanh(x):
     """Hyperbolic tangent."""
-    return _unary(Tanh(), x)
+    return _unary(Tanh, x)
 
 
 def sin(x):
     """Sine of x radians."""
-    return _unary(Sin(), x)
+    return _unary(Sin, x)
 
 
 def cos(x):
     """Cosine of x radians."""
-    return _unary(Cos(), x)
+    return _unary(Cos, x)
 
 
 def arctan(x):
     """Inverse tangent, in radians."""
-    return _unary(Arctan(), x)
+    return _unary(Arctan, x)
 
 
 def absolute(x):
@@ -628,8 +630,17 @@ def ndtri(x):
     return apply(Ndtri(), x)
 
 
+def over(ufunc, x):
+    """``ufunc(x)``, written over ``x``: for an intermediate result that is not needed again.
+
+    Memory that is in cache is reused, instead of more being fetched. NumPy's scalars are values
+    and have no memory to reuse.
+    """
+    return ufunc(x, out=x) if isinstance(x, numpy.ndarray) else ufunc(x)
+
+
 def log1p_of_unit(u):
-    """log(1 + u) for an array 0 <= u <= 1, to working precision.
+    """log(1 + u) for an array 0 <= u <= 1, to working precision, written over ``u``.
 
     NumPy's ``log`` is vectorised on every processor and its ``log1p`` on few. On the others: with
     w = 1 + u rounded, log(w) lacks only what the rounding lost, u - (w - 1), which is added back;
@@ -637,13 +648,11 @@ def log1p_of_unit(u):
     """
     xp = xp_of(u)
     if xp is not numpy or _LOG1P_IS_VECTORISED:
-        return xp.log1p(u)
+        return over(xp.log1p, u)
     w = 1 + u
-    y = numpy.log(w)
-    w -= 1
-    w -= u
-    y -= w
-    return y
+    u -= w - 1
+    u += over(numpy.log, w)
+    return u
 
 
 def _is_vectorised(name):

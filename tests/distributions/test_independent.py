@@ -1,4 +1,6 @@
 """Independent: sums over events, covariance, divergences, any base, and bad input."""
+import tracemalloc
+
 import chainer
 from chainer import functions as F
 import numpy
@@ -148,3 +150,72 @@ def test_bad_input_is_a_sentence(error, make, fragments):
         make()
     for fragment in fragments:
         assert fragment in str(caught.value)
+
+
+FUSED = {
+    'Bernoulli': (lambda a, b: D.Bernoulli(logit=a), [0, 1, 0, 1], 2),
+    'Bernoulli of p': (lambda a, b: D.Bernoulli(p=F.sigmoid(a)), [0, 1, 0, 1], 2),
+    'Bernoulli, grey': (
+        lambda a, b: D.Bernoulli(logit=a, binary_check=False), [0, 1, 0.2, 0.7], None),
+    'Bernoulli, checking': (
+        lambda a, b: D.Bernoulli(logit=a, binary_check=True), [0, 1, 0, 1], 0.5),
+    'ContinuousBernoulli': (lambda a, b: D.ContinuousBernoulli(logit=a), [0, 1, 0.2, 0.7], 1.5),
+    'DiscretizedLogistic': (
+        lambda a, b: D.DiscretizedLogistic(a, log_scale=b, low=0, high=1, n_levels=11),
+        [0, 1, 0.2, 0.7], 2),
+    'NegativeBinomial': (
+        lambda a, b: D.NegativeBinomial(log_mean=a, concentration=F.exp(b)), [0, 1, 5, 2], -1),
+    'Normal': (lambda a, b: D.Normal(a, scale=F.exp(b)), [0, 1, -0.2, 0.7], None),
+    'Normal of log_scale': (lambda a, b: D.Normal(a, log_scale=b), [0, 1, -0.2, 0.7], None),
+    'Poisson': (lambda a, b: D.Poisson(lam=F.exp(a)), [0, 1, 5, 2], 0.5),
+    'Poisson of log_lam': (lambda a, b: D.Poisson(log_lam=a), [0, 1, 5, 2], 0.5),
+}
+
+
+@pytest.mark.parametrize('m', [0, 1, 2])
+@pytest.mark.parametrize('family', FUSED)
+def test_sums_formed_with_the_elements_are_the_sums_of_the_elements(family, m):
+    make, x, impossible = FUSED[family]
+    rng = numpy.random.default_rng(0)
+    a, b = (chainer.Variable(rng.normal(size=(5, 3, 4)).astype('f')) for _ in range(2))
+    possible = numpy.float32(x)
+    with_impossible = numpy.where(possible == 1, numpy.float32(impossible or 1), possible)
+    for x in possible, with_impossible:
+        with D.validation(x is possible):   # off: -inf and no gradient
+            y = D.Independent(make(a, b), m).log_prob(x)
+            parts = make(a, b).log_prob(x)
+        expected = F.sum(parts, axis=tuple(range(-m, 0))) if m else parts
+        assert y.shape == (5, 3, 4)[:3 - m]
+        numpy.testing.assert_allclose(y.array, expected.array, rtol=1e-5)
+        gy = rng.normal(size=y.shape).astype('f')
+        for gradient, wanted in zip(*(
+                chainer.grad([v], [a, b], [chainer.Variable(gy)]) for v in (y, expected))):
+            assert (gradient is None) == (wanted is None)
+            if wanted is not None:
+                numpy.testing.assert_allclose(gradient.array, wanted.array, rtol=1e-5, atol=1e-6)
+
+
+def test_a_decoder_stores_no_log_probability_of_a_pixel():
+    logit = chainer.Variable(numpy.zeros((20, 100, 784), numpy.float32))
+    x = numpy.ones((100, 784), numpy.float32)
+
+    def log_prob():
+        return D.Independent(D.Bernoulli(logit=logit), 1).log_prob(x)
+    log_prob()   # warm up
+    tracemalloc.start()
+    y = log_prob()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert y.shape == (20, 100) and peak < logit.array.nbytes / 3
+
+
+def test_a_subclass_with_a_log_prob_of_its_own_is_heard():
+    class Doubled(D.Bernoulli):
+        def log_prob(self, x):
+            return 2 * super().log_prob(x)
+
+    logit = numpy.float32([[0.5, -1.], [2., 0.]])
+    x = numpy.float32([[1, 0], [0, 1]])
+    expected = 2 * D.Independent(D.Bernoulli(logit=logit)).log_prob(x).array
+    numpy.testing.assert_allclose(
+        D.Independent(Doubled(logit=logit)).log_prob(x).array, expected, rtol=1e-6)

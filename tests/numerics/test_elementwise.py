@@ -100,6 +100,66 @@ def test_any_broadcastable_shapes(shapes, block):
         check(shapes.input_shapes)
 
 
+@pytest.mark.parametrize('block', [1, 8, 1 << 15])
+@pytest.mark.parametrize('n_axes', [1, 2, 3])
+@pytest.mark.parametrize('shapes', [
+    [(7,), (7,), (7,)],
+    [(30, 7), (30, 7), (30, 7)],
+    [(30, 7), (4, 30, 7), (1, 7)],    # an observation shared by 4 samples of a parameter
+    [(30, 1), (30, 1), ()],
+    [(2, 3, 40), (3, 1), (2, 1, 1)],
+    [(0, 3), (3,), (1, 1)],
+    [(3, 0), (1,), (1, 1)],
+], ids=str)
+def test_a_sum_over_the_last_axes(shapes, n_axes, block, monkeypatch):
+    shape = numpy.broadcast_shapes(*shapes)
+    n_axes = min(n_axes, len(shape))
+    monkeypatch.setattr(elementwise, 'BLOCK', block)
+    rng = numpy.random.default_rng(4)
+    c, x, y = (rng.standard_normal(s) for s in shapes)
+    gy = rng.standard_normal(shape[:-n_axes])
+    u, v = chainer.Variable(x), chainer.Variable(y)
+    z = Formula(c).summed(n_axes)(u, v)
+    whole = Formula(c)(u, v)
+    parts = tuple(range(-n_axes, 0))
+    assert z.shape == gy.shape and isinstance(z.array, numpy.ndarray)
+    numpy.testing.assert_allclose(z.array, whole.array.sum(axis=parts), rtol=1e-12, atol=1e-12)
+    broadcast = numpy.broadcast_to(gy.reshape(gy.shape + (1,) * n_axes), shape)
+    for double in (False, True):
+        gradients = chainer.grad([z], [u, v], [chainer.Variable(gy)], enable_double_backprop=double)
+        ones = chainer.grad([whole], [u, v], [chainer.Variable(broadcast.copy())])
+        for gradient, wanted in zip(gradients, ones):
+            assert gradient.shape == wanted.shape
+            numpy.testing.assert_allclose(gradient.array, wanted.array, rtol=1e-12, atol=1e-12)
+
+
+def test_double_backward_of_a_sum():
+    rng = numpy.random.default_rng(5)
+    c, x, y = (rng.standard_normal(s) for s in [(2, 3), (4, 1, 3), (2, 1)])
+    gradient_check.check_double_backward(
+        lambda *inputs: Formula(c).summed(2)(*inputs) * 1, (x, y), rng.standard_normal(4),
+        (numpy.ones_like(x), numpy.ones_like(y)), dtype=numpy.float64, atol=1e-4, rtol=1e-4)
+
+
+def test_a_sum_stores_no_element():
+    logit = chainer.Variable(numpy.zeros((20, 100, 784), numpy.float32))
+    c = numpy.ones((100, 784), numpy.float32)
+    y = numpy.zeros((), numpy.float32)
+    Formula(c).summed(1)(logit, y)   # warm up
+    tracemalloc.start()
+    z = Formula(c).summed(1)(logit, y)
+    _, forward = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    z.grad = numpy.ones((20, 100), numpy.float32)
+    z.backward()
+    _, both = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    block = elementwise.BLOCK * c.itemsize
+    assert z.shape == (20, 100)
+    assert forward < 8 * block
+    assert both < logit.array.nbytes + 16 * block   # the gradient, and no other array of its size
+
+
 @pytest.mark.parametrize('shapes', SHAPES[-8:], ids=str)
 def test_blocks_give_the_very_numbers_of_the_whole(shapes, monkeypatch):
     rng = numpy.random.default_rng(1)

@@ -192,8 +192,8 @@ class DiscretizedLogisticDecoder(Decoder):
     Raises:
         ValueError: As :class:`Decoder`; if ``n_levels`` is less than 2.
 
-    Source: Kingma et al. (2016), Improving variational inference with inverse autoregressive flow,
-    sec. 5.2 and appendix C.
+    Source: Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
+    sec. 5.2; with open ends at 0 and 1, Salimans et al. (2017), PixelCNN++, eq. 2.
     """
 
     n_outputs = 2

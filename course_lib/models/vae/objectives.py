@@ -99,7 +99,7 @@ class FreeBitsLoss(AvgELBOLoss):
     Raises:
         TypeError, ValueError: As :class:`AvgELBOLoss`; if ``free_nats`` is negative or NaN.
 
-    Source: Kingma et al. (2016), Improving variational inference with inverse autoregressive flow,
+    Source: Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
     appendix C.8 (eq. 15).
     """
 
