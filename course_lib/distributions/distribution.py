@@ -233,7 +233,7 @@ for _name in ('cdf', 'icdf', 'log_cdf', 'survival_function', 'log_survival_funct
 
 def sum_last(x, n_axes=0):
     """The sum of a variable over its last ``n_axes`` axes."""
-    return F.sum(x, axis=tuple(range(-n_axes, 0))) if n_axes else x
+    return special.Identity().summed(n_axes)(x) if n_axes else x
 
 
 def as_variable(owner, name, value, dtype, xp, promote=False):

@@ -6,7 +6,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import Distribution, cached_property, sum_last
 from course_lib.numerics import special
 
 
@@ -190,14 +190,11 @@ class Independent(Distribution):
         return x
 
     def _sum(self, parts):
-        return F.sum(parts, axis=self._parts_axes) if self._parts_axes else parts
+        return sum_last(parts, self.reinterpreted_batch_ndims)
 
     def _product(self, parts):
-        return F.prod(parts, axis=self._parts_axes) if self._parts_axes else parts
-
-    @property
-    def _parts_axes(self):
-        return tuple(range(-self.reinterpreted_batch_ndims, 0))
+        axes = tuple(range(-self.reinterpreted_batch_ndims, 0))
+        return F.prod(parts, axis=axes) if axes else parts
 
     def __repr__(self):
         return (f'Independent({self.distribution!r}, '

@@ -72,6 +72,16 @@ class LogProbOfLogScale(Elementwise):
         return [lambda: -in_loc(), in_loc, lambda: (z - 1) * (z + 1)]
 
 
+class FromNoise(Elementwise):
+    """loc + z e^log_scale for constant noise z."""
+
+    def value(self, z, loc, log_scale):
+        return loc + z * exp(log_scale)
+
+    def partials(self, z, loc, log_scale):
+        return [lambda: 1., lambda: z * exp(log_scale)]
+
+
 class Normal(NormalCurves, LocationScale):
     r"""Normal (Gaussian) distribution.
 
@@ -138,6 +148,13 @@ class Normal(NormalCurves, LocationScale):
 
     def _noise(self, rng, shape):
         return random.draw(self.xp, rng, 'standard_normal', size=shape)
+
+    def sample_n(self, n, rng=None):
+        """loc + scale * z with a standard normal z: a gradient flows to both parameters."""
+        if 'scale' in self._given:
+            return super().sample_n(n, rng)
+        noise = self._noise(random.generator(self.xp, rng), (n,) + self.batch_shape)
+        return FromNoise(noise.astype(self.dtype))(self.loc, self.log_scale)
 
     @cached_property
     def mean(self):

@@ -77,6 +77,14 @@ class _Unary(Elementwise):
         return getattr(xp_of(x), self.ufunc)(x)
 
 
+class Identity(Elementwise):
+    def value(self, x):
+        return x
+
+    def partials(self, x):
+        return [lambda: 1.]
+
+
 class Exp(_Unary):
     ufunc = 'exp'
 

@@ -21,20 +21,21 @@ class BlockedAdamRule(adam.AdamRule):
             return super().update_core_cpu(param)
         self._check_eps(numpy.float32)
         alpha_t, decay = self.alpha_t * hp.eta, hp.eta * hp.weight_decay_rate
+        rest1, rest2, eps = 1 - hp.beta1, 1 - hp.beta2, hp.eps
         step = numpy.empty(min(BLOCK, param.size), numpy.float32)
         flat = [a.reshape(-1) for a in arrays]
         for start in range(0, param.size, BLOCK):
             p, g, m, v = (a[start:start + BLOCK] for a in flat)
             s = step[:p.size]
             numpy.subtract(g, m, out=s)           # m += (1 - beta1) (g - m)
-            s *= 1 - hp.beta1
+            s *= rest1
             m += s
             numpy.multiply(g, g, out=s)           # v += (1 - beta2) (g^2 - v)
             s -= v
-            s *= 1 - hp.beta2
+            s *= rest2
             v += s
             numpy.sqrt(v, out=s)                  # p -= alpha_t m / (sqrt(v) + eps) + decay p
-            s += hp.eps
+            s += eps
             numpy.divide(m, s, out=s)
             s *= alpha_t
             if decay:

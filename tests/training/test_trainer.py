@@ -150,7 +150,7 @@ def test_a_damaged_snapshot_is_refused_and_nothing_is_loaded(uninterrupted, tmp_
 
 
 @pytest.mark.parametrize('other, words', [
-    ({'n_latent': 3}, r'has the shape \(2,.*\) there and \(3,.*\) here'),
+    ({'n_latent': 3}, r'decoder/hidden/0/W has the shape \(16, 2\) there and \(16, 3\) here'),
     ({'n_h': 17}, 'has the shape'),
     ({'n_h': (16, 16)}, 'it has no '),
 ])

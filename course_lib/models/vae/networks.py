@@ -226,13 +226,14 @@ class Prior(chainer.Link):
         super().__init__()
         n_latent = _size('Prior', 'n_latent', n_latent)
         self.loc = numpy.zeros(n_latent, numpy.float32)
-        self.scale = numpy.ones(n_latent, numpy.float32)
+        self.log_scale = numpy.zeros(n_latent, numpy.float32)
         self.register_persistent('loc')
-        self.register_persistent('scale')
+        self.register_persistent('log_scale')
 
     def forward(self):
         """p(z): Independent Normal of batch shape ``()`` and event shape ``(n_latent,)``."""
-        return D.Independent(D.Normal(self.loc, scale=self.scale), reinterpreted_batch_ndims=1)
+        return D.Independent(D.Normal(self.loc, log_scale=self.log_scale),
+                             reinterpreted_batch_ndims=1)
 
 
 class MixturePrior(chainer.Link):

@@ -6,6 +6,7 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions.kl import has_closed_form
+from course_lib.numerics.elementwise import Elementwise
 
 
 class _Loss(chainer.Chain):
@@ -24,6 +25,20 @@ class _Loss(chainer.Chain):
             self.encoder = encoder
             self.decoder = decoder
             self.prior = prior
+
+
+class _MeanDifference(Elementwise):
+    """(beta x - y) / n, to be summed: the mean over all n elements, in one node."""
+
+    def __init__(self, beta, n):
+        super().__init__()
+        self.beta, self.n = float(beta), n
+
+    def value(self, x, y):
+        return (self.beta * x - y) / self.n
+
+    def partials(self, x, y):
+        return [lambda: self.beta / self.n, lambda: -1 / self.n]
 
 
 class AvgELBOLoss(_Loss):
@@ -66,19 +81,24 @@ class AvgELBOLoss(_Loss):
     def forward(self, x):
         """The loss of a batch of images of shape ``(n, n_in)``; a scalar variable."""
         q_z = self.encoder(x)
-        z = q_z.sample(self.k)                       # (k, n, n_latent)
-        reconstr = F.mean(self.decoder(z).log_prob(x))
-        kl_penalty, penalty = self.penalty(q_z, self.prior(), z)
-        loss = self.beta * penalty - reconstr
-        chainer.report({'loss': loss, 'reconstr': reconstr, 'kl_penalty': kl_penalty}, self)
+        z = q_z.sample(self.k)                               # (k, n, n_latent)
+        log_likelihood = self.decoder(z).log_prob(x)         # (k, n)
+        kl, penalty = self.penalty(q_z, self.prior(), z)
+        loss = _MeanDifference(self.beta, log_likelihood.size).summed(2)(penalty, log_likelihood)
+        chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
+                        'kl_penalty': kl.array.mean()}, self)
         return loss
 
     def penalty(self, q_z, p_z, z):
-        """The mean divergence of q from p, and what of it enters the loss: here, all."""
+        """The divergence of q from p of each image, and what of it enters the loss: here, all.
+
+        Returns:
+            A pair of variables that broadcast to shape ``(k, n)``; the loss takes their mean.
+        """
         if has_closed_form(q_z, p_z):
-            kl = F.mean(chainer.kl_divergence(q_z, p_z))
+            kl = chainer.kl_divergence(q_z, p_z)
         else:
-            kl = F.mean(q_z.log_prob(z) - p_z.log_prob(z))
+            kl = q_z.log_prob(z) - p_z.log_prob(z)
         return kl, kl
 
 
@@ -113,7 +133,8 @@ class FreeBitsLoss(AvgELBOLoss):
     def penalty(self, q_z, p_z, z):
         parts = chainer.kl_divergence(q_z.distribution, p_z.distribution)   # (n, n_latent)
         each = F.mean(parts, axis=0)
-        return F.sum(each), F.sum(F.maximum(each, self.xp.full_like(each.array, self.free_nats)))
+        free = self.xp.full_like(each.array, self.free_nats)
+        return F.sum(parts, axis=1), F.sum(F.maximum(each, free))
 
 
 class IWAELoss(_Loss):
@@ -149,6 +170,6 @@ class IWAELoss(_Loss):
         # log-sum-exp: the weights themselves, e^-100 and less, are 0 in float32.
         bound = F.logsumexp(log_likelihood - log_ratio, axis=0) - math.log(self.k)
         loss = -F.mean(bound)
-        chainer.report({'loss': loss, 'reconstr': F.mean(log_likelihood),
-                        'kl_penalty': F.mean(log_ratio)}, self)
+        chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
+                        'kl_penalty': log_ratio.array.mean()}, self)
         return loss
