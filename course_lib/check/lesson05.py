@@ -25,8 +25,8 @@ _CONTRIBUTIONS = _F * (_Z - _M) / _S ** 2
 _ESTIMATE = _CONTRIBUTIONS.mean()
 score_estimate = Exercise(
     right=_ESTIMATE,
-    shows='The two contributions have opposite signs, and what is left is small: that is the noise '
-          'of this estimator.',
+    shows='The two contributions have opposite signs and cancel in part: the noise is larger than '
+          'the answer.',
     mistakes=[
         exercise.sign(_ESTIMATE, 'the sign is wrong: a draw above m has a positive score.'),
         Mistake(_CONTRIBUTIONS.sum(), 'this is the sum of the two contributions; take their mean.'),
@@ -90,8 +90,8 @@ best_baseline = Exercise(
     right=_best_baseline,
     probes=[(_VALUES, _SCORES),
             (numpy.array([0.9, 1., 0.4, 0., 0.7]), numpy.array([0.1, 0.2, -2., 1.2, 0.5]))],
-    shows='A weighted mean of f, in which draws with a large score count most: it is their '
-          'contributions that make the noise.',
+    shows='A weighted mean of f, in which draws with a large score count most: their contributions '
+          'make the noise. For the one coin of section 5 they are those with f = 0.',
     mistakes=[
         Mistake(lambda f, g: f.mean(), 'this is the mean of f, the baseline of section 2; a '
                 'better one exists.'),
@@ -137,18 +137,21 @@ gamma_slope = Exercise(
     right=_gamma_slope,
     probes=[(numpy.array([0.4, 1.3, 2.6]), numpy.array([0.8, 1.5, 4.])),
             (numpy.array([7., 12.]), numpy.array([6., 9.]))],
-    shows='No quantile function was needed: with F and its density every continuous draw can move. '
-          'D.Gamma does the same, with the derivative of F worked out.',
+    shows='No quantile function is needed: with the cdf and the density every continuous draw can '
+          'move. D.Gamma does the same, with the derivative of the cdf worked out.',
     mistakes=[
-        exercise.sign(_gamma_slope, 'the sign is wrong. F(z(k); k) does not change, so its two '
-                      'partial changes sum to 0.'),
-        Mistake(_cdf_slope, 'this is the derivative of F in k; divide by that in z, the density, '
-                'and mind the sign.'),
-        Mistake(lambda z, k: -_cdf_slope(z, k), 'divide by the derivative of F in z: the density.'),
+        exercise.sign(_gamma_slope, 'the sign is wrong. cdf(z(k); k) does not change, so its '
+                      'two partial changes sum to 0.'),
+        Mistake(_cdf_slope, 'this is the derivative of the cdf in k; divide by that in z, the '
+                'density, and mind the sign.'),
+        Mistake(lambda z, k: -_cdf_slope(z, k), 'divide by the derivative of the cdf in z: '
+                'the density.'),
         Mistake(lambda z, k: -_cdf_slope(z, k) / _log_density(z, k), 'divide by the density, not '
                 'by its logarithm.'),
         Mistake(lambda z, k: -_cdf_slope(z, k) / special.gammainc(k, z), 'divide by the density of '
-                'z, not by F.'),
+                'z, not by the cdf.'),
+        Mistake(lambda z, k: _gamma_slope(z, k) / special.gamma(k), 'the density is not '
+                'normalised; its integral over z must be 1.'),
         Mistake(lambda z, k: -_cdf_slope(z, k) * numpy.exp(_log_density(z, k)), 'divide by the '
                 'density, do not multiply.'),
         Mistake(lambda z, k: 1 / _gamma_slope(z, k), 'this is dk/dz; turn it over.'),

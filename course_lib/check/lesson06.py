@@ -128,10 +128,17 @@ def _cross_entropy(p, q):
     return -special.xlogy(p, q).sum(axis=-1)
 
 
-def _clipped(p, q):
+def _without_infinity(p, q):
     with numpy.errstate(all='ignore'):
         terms = p * numpy.log(p / q)
     return numpy.where(numpy.isfinite(terms), terms, 0).sum(axis=-1)
+
+
+_TINY = [10. ** -n for n in range(5, 17)] + [numpy.finfo(t).eps for t in ('float32', 'float64')]
+
+
+def _clipped(tiny):
+    return lambda p, q: _kl(numpy.maximum(p, tiny), numpy.maximum(q, tiny))
 
 
 kl_of_probabilities = Exercise(
@@ -145,7 +152,10 @@ kl_of_probabilities = Exercise(
         Mistake(lambda p, q: _kl(q, p), 'p and q have changed places: the mean is taken over p.'),
         exercise.log2(_kl),
         exercise.sign(_kl, 'the sign is wrong: it is p that stands on top.'),
-        Mistake(_clipped, 'a term with q = 0 and p > 0 is beyond all bounds; do not make it 0.'),
+        Mistake(_without_infinity, 'a term with q = 0 and p > 0 is beyond all bounds; do not make '
+                'it 0.'),
+        *(Mistake(_clipped(tiny), 'do not clip, and add no small number: a term with q = 0 and '
+                  'p > 0 is beyond all bounds.') for tiny in _TINY),
         Mistake(_cross_entropy, 'this is the cross-entropy; take the entropy of p off.'),
         Mistake(lambda p, q: special.rel_entr(p, q).sum(), 'this is one sum over everything; sum '
                 'over the last axis only.'),

@@ -407,6 +407,28 @@ def test_bad_images(make, x, words):
         make(*parts())(x.astype(np.float32))
 
 
+class PixelsApart(vae.Decoder):
+    """A decoder whose author forgot that an image is one observation."""
+
+    def forward(self, z):
+        return super().forward(z).distribution
+
+
+class CodesApart(vae.Encoder):
+    def forward(self, x):
+        return super().forward(x).distribution
+
+
+@pytest.mark.parametrize('make', [vae.AvgELBOLoss, lambda *p: vae.IWAELoss(*p, k=2)])
+def test_a_forgotten_independent(make):
+    encoder, decoder, prior = parts()
+    with pytest.raises(ValueError, match=r'decoder must return a distribution of batch_shape '
+                                         r'\(\d, 6\), .*; got \(\d, 6, 64\): wrap it'):
+        make(encoder, PixelsApart(64, 2, 16), prior)(X)
+    with pytest.raises(ValueError, match=r'encoder must return .*; got \(6, 2\): wrap it'):
+        make(CodesApart(64, 2, 16), decoder, prior)(X)
+
+
 def test_bad_codes():
     words = r'Decoder: z must have the shape \(..., 2\); got \(4, 3\)'
     with pytest.raises(ValueError, match=words):
@@ -586,9 +608,6 @@ def test_burdas_schedule():
         alpha = None
 
     class Trainer:
-        class stop_trigger:
-            period = 3280
-
         class updater:
             optimizer = Optimizer()
             epoch_detail = 0

@@ -41,7 +41,7 @@ def parser():
     add('--batch', type=_positive, default=100, help='images a step')
     add('--alpha', type=float, default=1e-3, help='step size of Adam')
     add('--schedule', choices=('constant', 'burda'), default='constant',
-        help='step size over time; burda: eight stages of 1, 3, 9, ... parts, each 10^(1/7) lower')
+        help='step size over time; burda: 1, 3, 9, 27 ... epochs, each stage 10^(1/7) lower')
     add('--seed', type=int, default=0, help='of weights, order and samples')
     add('--eval-k', type=_positive, default=500,
         help='importance samples of the log-likelihood, for each test image')
@@ -75,10 +75,10 @@ def make_loss(n_in, options):
 
 
 class BurdaSchedule(chainer.training.Extension):
-    """Step size alpha 10^(-i/7) for a share 3^i / 3280 of the epochs, i = 0 ... 7.
+    """Step size alpha 10^(-i/7) for 3^i epochs, i = 0 ... 7; a shorter run is the beginning of it.
 
-    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, sec. 5 (there
-    with 3,280 epochs).
+    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, sec. 5 (3,280
+    epochs in all).
     """
 
     trigger = 1, 'iteration'
@@ -91,8 +91,8 @@ class BurdaSchedule(chainer.training.Extension):
         self(trainer)
 
     def __call__(self, trainer):
-        done = 3280 * trainer.updater.epoch_detail / trainer.stop_trigger.period
-        stage = next((i for i in range(8) if done < (3 ** (i + 1) - 1) / 2), 7)
+        epoch = trainer.updater.epoch_detail
+        stage = next((i for i in range(7) if epoch < (3 ** (i + 1) - 1) / 2), 7)
         trainer.updater.get_optimizer('main').alpha = self.alpha * 10 ** (-stage / 7)
 
 

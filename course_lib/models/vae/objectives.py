@@ -26,6 +26,20 @@ class _Loss(chainer.Chain):
             self.decoder = decoder
             self.prior = prior
 
+    def _encode_and_decode(self, x, rng=None):
+        """q(z | x), k samples of z for each image, and p(x | z)."""
+        q_z = self._of_whole_images('encoder', self.encoder(x), (len(x),))
+        z = q_z.sample(self.k, rng=rng)
+        return q_z, z, self._of_whole_images('decoder', self.decoder(z), (self.k, len(x)))
+
+    def _of_whole_images(self, name, distribution, shape):
+        """The distribution; were it one of single numbers, the loss would be another."""
+        if distribution.batch_shape != shape:
+            raise ValueError(f'{type(self).__name__}: {name} must return a distribution of '
+                             f'batch_shape {shape}, one for each image; got '
+                             f'{distribution.batch_shape}: wrap it in D.Independent')
+        return distribution
+
 
 class _MeanDifference(Elementwise):
     """(beta x - y) / n, to be summed: the mean over all n elements, in one node."""
@@ -78,11 +92,19 @@ class AvgELBOLoss(_Loss):
             raise ValueError(f'beta must be a finite number, 0 or more; got {beta!r}')
         self.beta = beta
 
-    def forward(self, x):
-        """The loss of a batch of images of shape ``(n, n_in)``; a scalar variable."""
-        q_z = self.encoder(x)
-        z = q_z.sample(self.k)                               # (k, n, n_latent)
-        log_likelihood = self.decoder(z).log_prob(x)         # (k, n)
+    def forward(self, x, rng=None):
+        """The loss of a batch of images; a scalar variable.
+
+        Args:
+            x: Array of shape ``(n, n_in)``.
+            rng: Seed or generator for the samples, see :mod:`course_lib.numerics.random`.
+
+        Raises:
+            ValueError: If encoder or decoder return distributions of single numbers instead of
+                whole codes and images.
+        """
+        q_z, z, p_x = self._encode_and_decode(x, rng)
+        log_likelihood = p_x.log_prob(x)                     # (k, n)
         kl, penalty = self.penalty(q_z, self.prior(), z)
         loss = _MeanDifference(self.beta, log_likelihood.size).summed(2)(penalty, log_likelihood)
         chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
@@ -161,11 +183,19 @@ class IWAELoss(_Loss):
     def __init__(self, encoder, decoder, prior, k):
         super().__init__(encoder, decoder, prior, k)
 
-    def forward(self, x):
-        """The loss of a batch of images of shape ``(n, n_in)``; a scalar variable."""
-        q_z = self.encoder(x)
-        z = q_z.sample(self.k)
-        log_likelihood = self.decoder(z).log_prob(x)              # (k, n)
+    def forward(self, x, rng=None):
+        """The loss of a batch of images; a scalar variable.
+
+        Args:
+            x: Array of shape ``(n, n_in)``.
+            rng: Seed or generator for the samples, see :mod:`course_lib.numerics.random`.
+
+        Raises:
+            ValueError: If encoder or decoder return distributions of single numbers instead of
+                whole codes and images.
+        """
+        q_z, z, p_x = self._encode_and_decode(x, rng)
+        log_likelihood = p_x.log_prob(x)                     # (k, n)
         log_ratio = q_z.log_prob(z) - self.prior().log_prob(z)
         # log-sum-exp: the weights themselves, e^-100 and less, are 0 in float32.
         bound = F.logsumexp(log_likelihood - log_ratio, axis=0) - math.log(self.k)
