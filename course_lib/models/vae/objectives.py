@@ -63,10 +63,13 @@ class AvgELBOLoss(_Loss):
             raise ValueError(f'beta must be a finite number, 0 or more; got {beta!r}')
         self.beta = beta
 
-    def forward(self, x):
-        """The loss of a batch of images of shape ``(n, n_in)``; a scalar variable."""
+    def forward(self, x, rng=None):
+        """The loss of a batch of images of shape ``(n, n_in)``; a scalar variable.
+
+        ``rng`` is a seed or generator for the samples, see :mod:`course_lib.numerics.random`.
+        """
         q_z = self.encoder(x)
-        z = q_z.sample(self.k)                       # (k, n, n_latent)
+        z = q_z.sample(self.k, rng=rng)              # (k, n, n_latent)
         reconstr = F.mean(self.decoder(z).log_prob(x))
         kl_penalty, penalty = self.penalty(q_z, self.prior(), z)
         loss = self.beta * penalty - reconstr
