@@ -285,10 +285,13 @@ def main(function):
 
     Returns:
         int: 0. Otherwise it does not return: all workers end with the status 2, or 1 for an
-        unexpected exception.
+        unexpected exception, or want of MPI.
     """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:   # without the library MPI it is a RuntimeError
+        sys.exit(f'error: MPI cannot be used ({error}): pip install mpi4py mpich')
     from chainermn import global_except_hook
-    from mpi4py import MPI
     global_except_hook.add_hook()
     try:
         function()
@@ -311,7 +314,7 @@ def find_mpiexec():
         tuple: The path and ``None``, or ``None`` and a sentence.
     """
     if importlib.util.find_spec('mpi4py') is None:
-        return None, 'mpi4py is not installed: pip install "course_lib[parallel]".'
+        return None, 'mpi4py is not installed: pip install mpi4py mpich.'
     path = (_installed_by_pip()
             or shutil.which('mpiexec', path=str(pathlib.Path(sys.executable).parent))
             or shutil.which('mpiexec'))

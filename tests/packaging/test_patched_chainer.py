@@ -369,7 +369,7 @@ def test_what_a_variable_reported_is_averaged_over_processes(tmp_path, monkeypat
         trainer = chainer.training.Trainer(updater, (1, 'iteration'), out={str(tmp_path)!r})
         trainer.extend(chainermn.extensions.ObservationAggregator(comm, 'loss'))
         trainer.run()
-        assert float(trainer.observation['loss']) == 0.5
+        assert trainer.observation['loss'].array == 0.5
         ''')
 
 

@@ -356,6 +356,15 @@ def test_without_mpi4py_it_says_what_to_install(monkeypatch):
         parallel.command(2, PROGRAM)
 
 
+def test_a_program_without_mpi_says_what_to_install(tmp_path):
+    code = ("import sys; sys.modules['mpi4py'] = None\n"
+            "from course_lib.models.vae import parallel; parallel.main(['--out', sys.argv[1]])")
+    done = subprocess.run([sys.executable, '-c', code, str(tmp_path)], capture_output=True,
+                          text=True)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'error: MPI cannot be used' in done.stderr and 'pip install mpi4py' in done.stderr
+
+
 def test_without_a_launcher_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(parallel.importlib.util, 'find_spec', lambda name: object())
     monkeypatch.setattr(parallel.shutil, 'which', lambda *a, **k: None)
