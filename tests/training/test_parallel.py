@@ -282,6 +282,37 @@ def test_a_failing_worker_ends_the_run(tmp_path, monkeypatch, code, words):
 
 
 @needs_mpi
+def test_the_checkpoints_of_chainermn_do_not_survive_a_failure(tmp_path, monkeypatch):
+    """Why each worker writes snapshots of ours instead."""
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    own = program(tmp_path, f'''
+        import os, warnings
+        import chainer, chainermn, numpy as np
+        warnings.simplefilter('ignore')
+        comm = chainermn.create_communicator('naive')
+        optimizer = chainer.optimizers.SGD().setup(chainer.links.Linear(1, 1))
+        updater = chainer.training.StandardUpdater(
+            chainer.iterators.SerialIterator([np.ones(1, 'f')] * 4, 2), optimizer,
+            loss_func=lambda x: chainer.functions.mean(optimizer.target(x)))
+        out = {str(tmp_path / 'out')!r}
+        trainer = chainer.training.Trainer(updater, (9, 'epoch'), out=out)
+        checkpoints = chainermn.create_multi_node_checkpointer('run', comm)
+        trainer.extend(checkpoints, trigger=(1, 'epoch'))
+
+        def fail(trainer):
+            print('before', len(os.listdir(out)))
+            raise OSError('failed')
+
+        trainer.extend(fail, trigger=(3, 'epoch'), priority=-9)
+        try:
+            trainer.run(show_loop_exception_msg=False)
+        except OSError:
+            print('after', len(os.listdir(out)))
+        ''')
+    assert parallel.launch(1, own, timeout=60).split() == ['before', '3', 'after', '0']
+
+
+@needs_mpi
 def test_a_run_that_takes_too_long_is_ended(tmp_path):
     with pytest.raises(parallel.MPIError, match='2 processes did not finish in 5 s'):
         train(tmp_path, '--epochs', 100_000, timeout=5)
