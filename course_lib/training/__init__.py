@@ -6,6 +6,7 @@
 ``random_state``  seeds, and a random state that a snapshot carries
 ``snapshots``     snapshots from which an interrupted run goes on bit for bit
 ``trainer``       all of it put together
+``parallel``      the same on several processes, with ChainerMN
 """
 from course_lib.training.adam import Adam
 from course_lib.training.iterators import ArrayIterator, to_device

@@ -12,7 +12,7 @@ from course_lib.training.snapshots import Snapshots
 
 
 def make_trainer(loss, train, test=None, *, epochs, out, batch_size=100, optimizer=None,
-                 transform=None, device=None, progress='training', snapshots=False):
+                 shuffle=True, transform=None, device=None, progress='training', snapshots=False):
     """Puts Chainer's parts together: iterator, optimiser, updater, evaluator, log, progress bar.
 
     Args:
@@ -27,6 +27,7 @@ def make_trainer(loss, train, test=None, *, epochs, out, batch_size=100, optimiz
         batch_size (int): Examples a step.
         optimizer (chainer.Optimizer): By default :class:`Adam` with step size 1e-3. It is set up
             with ``loss``.
+        shuffle (bool): Whether to draw a new order of ``train`` for every epoch.
         transform (callable): Applied to every batch of ``train`` and ``test``.
         device (chainer.backend.Device): Where to train; ``loss`` is moved there.
         progress (str): What the progress bar says; ``None`` or ``''`` for no bar.
@@ -46,7 +47,7 @@ def make_trainer(loss, train, test=None, *, epochs, out, batch_size=100, optimiz
     optimizer = Adam() if optimizer is None else optimizer
     optimizer.setup(loss)
     updater = chainer.training.updaters.StandardUpdater(
-        ArrayIterator(train, batch_size, transform=transform), optimizer,
+        ArrayIterator(train, batch_size, shuffle=shuffle, transform=transform), optimizer,
         converter=to_device, device=device)
     trainer = chainer.training.Trainer(updater, (epochs, 'epoch'), out=str(out))
     if test is not None:

@@ -1,4 +1,4 @@
-"""What Chainer 7.8.1 needs on Python >= 3.11, NumPy 2 and CuPy 13.6-14.
+"""What Chainer 7.8.1 needs on Python >= 3.11, NumPy 2, CuPy 13.6-14 and mpi4py 4.
 
 Each record names a file of Chainer's, what to replace in it, with what, and
 why.  `Substitution` and how it is applied are in ``substitute.py``.
@@ -286,7 +286,16 @@ SUBSTITUTIONS = (
       'from the serialized ones in the same file.',
       to_end=True),
 
-    # --- ChainerMN on the GPU -----------------------------------------------
+    # --- ChainerMN ------------------------------------------------------------
+    S('chainermn/iterators/multi_node_iterator.py',
+      'self.dataset_size = int(_size)',
+      'self.dataset_size = int(_size[0])',
+      'NumPy 2.4 refuses to make a number of an array with one axis.'),
+    S('chainermn/extensions/observation_aggregator.py',
+      'value.to_device("native")',
+      'value.to_device("native" if chx.is_available() else "@numpy")',
+      'The device "native" is that of ChainerX: without it, every variable '
+      'that was reported raised an error.'),
     S('chainermn/communicators/_memory_utility.py',
       '#include <cupy/carray.cuh>\n',
       '#include <cuda_fp16.h>\n#include <cupy/carray.cuh>\n',

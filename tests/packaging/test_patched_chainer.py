@@ -321,6 +321,68 @@ def test_the_kernels_of_chainermn_declare_half():
     assert text.count('#include <cuda_fp16.h>') == text.count('extern "C"') == 2
 
 
+def run_workers(tmp_path, monkeypatch, code):
+    """Run `code` in two processes with warnings turned into errors."""
+    from course_lib.training import parallel
+    if parallel.find_mpiexec()[0] is None:
+        pytest.skip('No MPI here: ' + parallel.find_mpiexec()[1])
+    (tmp_path / 'workers_of_a_test.py').write_text(
+        "import warnings\nwarnings.simplefilter('error')\n"
+        'import chainer, chainermn, numpy as np\n'
+        'chainer.disable_experimental_feature_warning = True\n'
+        "comm = chainermn.create_communicator('naive')\n"
+        'assert comm.size == 2\n' + textwrap.dedent(code))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    return parallel.launch(2, 'workers_of_a_test', timeout=120)
+
+
+def test_arrays_and_objects_travel_between_processes(tmp_path, monkeypatch):
+    run_workers(tmp_path, monkeypatch, '''
+        x = np.full((2, 3), comm.rank + 1, np.float32)
+        first, second = np.ones((2, 3)), np.full((2, 3), 2)
+        assert (comm.bcast(x) == first).all()
+        assert (comm.allreduce(x) == first + second).all()
+        assert (comm.allreduce(x.astype(np.float16)) == 3).all()
+        for a, b in zip(comm.allgather(x), (first, second)):
+            assert (a == b).all()
+        for a, b in zip(comm.alltoall((x, x)), (first, second)):
+            assert (a == b).all()
+        assert comm.allreduce_obj(comm.rank) == 1
+        assert comm.bcast_obj('a' if comm.rank == 0 else None) == 'a'
+        rows = chainermn.scatter_dataset(np.arange(5), comm, shuffle=True, seed=0)
+        assert len(rows) == 3
+        ''')
+
+
+def test_what_a_variable_reported_is_averaged_over_processes(tmp_path, monkeypatch):
+    run_workers(tmp_path, monkeypatch, f'''
+        link = chainer.Sequential(chainer.links.Linear(1, 1))
+        optimizer = chainermn.create_multi_node_optimizer(chainer.optimizers.SGD(), comm)
+        optimizer.setup(link)
+
+        def loss(x):
+            chainer.report({{'loss': chainer.Variable(np.array(comm.rank, np.float32))}})
+            return chainer.functions.mean(link(x))
+
+        iterator = chainer.iterators.SerialIterator([np.ones(1, np.float32)] * 4, 2)
+        updater = chainer.training.StandardUpdater(iterator, optimizer, loss_func=loss)
+        trainer = chainer.training.Trainer(updater, (1, 'iteration'), out={str(tmp_path)!r})
+        trainer.extend(chainermn.extensions.ObservationAggregator(comm, 'loss'))
+        trainer.run()
+        assert trainer.observation['loss'].array == 0.5
+        ''')
+
+
+def test_one_iterator_feeds_all_processes(tmp_path, monkeypatch):
+    run_workers(tmp_path, monkeypatch, '''
+        iterator = chainermn.iterators.create_multi_node_iterator(
+            chainer.iterators.SerialIterator(np.arange(6, dtype=np.float32), 2, shuffle=False),
+            comm)
+        assert next(iterator) == [0, 1] and next(iterator) == [2, 3]
+        assert iterator.epoch_detail == 4 / 6
+        ''')
+
+
 # --- Types under NumPy 2's promotion rules --------------------------------------------------------
 
 INITIALIZERS = {

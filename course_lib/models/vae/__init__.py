@@ -5,7 +5,8 @@
 ``evaluation``  how good a trained model is: log-likelihood, rate and distortion, active units
 ``pictures``    what it has learnt, drawn
 
-``python -m course_lib.models.vae --help`` trains one from the command line.
+``python -m course_lib.models.vae --help`` trains one from the command line;
+``course_lib.models.vae.parallel`` does so on several processes, and ``scaling`` times them.
 """
 from course_lib.models.vae.evaluation import (
     Likelihood,
