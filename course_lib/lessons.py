@@ -1,10 +1,9 @@
 """What every lesson does first."""
-import random
-
 import chainer
 import numpy
 
 from course_lib import devices, plots
+from course_lib.training.random_state import set_seed
 
 
 def start(seed=0):
@@ -21,14 +20,9 @@ def start(seed=0):
     Raises:
         ValueError: If ``seed`` is not a whole number from 0 to 2**32 - 1.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2 ** 32:
-        raise ValueError(f'seed must be a whole number from 0 to 2**32 - 1; got {seed!r}')
     choice = devices.choose()
     choice.device.use()
-    random.seed(seed)
-    numpy.random.seed(seed)
-    if choice.is_gpu:
-        choice.device.xp.random.seed(seed)
+    set_seed(seed)
     chainer.global_config.dtype = numpy.dtype(numpy.float32)
     plots.set_style()
     print(choice.sentence)

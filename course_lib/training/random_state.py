@@ -2,8 +2,9 @@
 import random
 
 import chainer
-from chainer.backends import cuda
 import numpy
+
+from course_lib import devices
 
 
 def set_seed(seed):
@@ -22,8 +23,9 @@ def set_seed(seed):
         raise ValueError(f'seed must be a whole number from 0 to 2**32 - 1; got {seed!r}')
     random.seed(int(seed))
     numpy.random.seed(seed)
-    if cuda.available:
-        cuda.cupy.random.seed(int(seed))
+    choice = devices.choose()
+    if choice.is_gpu:
+        choice.device.xp.random.seed(int(seed))
 
 
 class RandomState(chainer.training.Extension):
