@@ -299,6 +299,8 @@ def main(function):
         # The same mistake is found by all workers: let the first one speak.
         time.sleep(min(MPI.COMM_WORLD.rank, 1))
         say(f'error: {error}')
+        # The launcher passes the words on from a pipe; an abort at once can throw them away.
+        time.sleep(0.5)
         MPI.COMM_WORLD.Abort(2)
     return 0
 
