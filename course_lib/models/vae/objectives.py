@@ -180,9 +180,6 @@ class IWAELoss(_Loss):
     Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, eq. 8.
     """
 
-    def __init__(self, encoder, decoder, prior, k):
-        super().__init__(encoder, decoder, prior, k)
-
     def forward(self, x, rng=None):
         """The loss of a batch of images; a scalar variable.
 
@@ -197,7 +194,7 @@ class IWAELoss(_Loss):
         q_z, z, p_x = self._encode_and_decode(x, rng)
         log_likelihood = p_x.log_prob(x)                     # (k, n)
         log_ratio = q_z.log_prob(z) - self.prior().log_prob(z)
-        # log-sum-exp: the weights themselves, e^-100 and less, are 0 in float32.
+        # log-sum-exp: the weights themselves, e^-110 and less, are 0 in float32.
         bound = F.logsumexp(log_likelihood - log_ratio, axis=0) - math.log(self.k)
         loss = -F.mean(bound)
         chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
