@@ -3,6 +3,7 @@
     python benchmarks/mnist.py                       everything: hours on a laptop's CPU
     python benchmarks/mnist.py --only elbo_30        one run, or several
     python benchmarks/mnist.py --epochs 40           longer runs of table 1 (default 13)
+    python benchmarks/mnist.py --together            all at once, on a GPU
 
 Runs ``python -m course_lib.models.vae`` for
 
@@ -16,12 +17,14 @@ A run that was interrupted goes on from its last snapshot. Results go to results
 run, each with the epochs spent.
 """
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import subprocess
 import sys
 
 from distributions import RESULTS, machine, write
+from gpu import describe_gpu
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAPER = {'vae_1': -86.76, 'iwae_5': -85.54, 'iwae_50': -84.78}   # table 1, one stochastic layer
@@ -58,13 +61,20 @@ def main():
     parser.add_argument('--epochs', type=int, default=13, help='of table 1 (default 13)')
     parser.add_argument('--images', type=int, default=1000,
                         help='test images whose log-likelihood is estimated (default 1000)')
+    parser.add_argument('--together', action='store_true', help='all runs at once')
+    parser.add_argument('--output', type=pathlib.Path, default=RESULTS / 'mnist.json')
     arguments = parser.parse_args()
-    path = RESULTS / 'mnist.json'
+    path = arguments.output
     commands = runs(arguments.epochs, arguments.images)
-    for name in arguments.only or commands:
-        figures = train(name, command := commands[name])
+    names = arguments.only or list(commands)
+    pool = concurrent.futures.ThreadPoolExecutor(len(names) if arguments.together else 1)
+    started = {pool.submit(train, name, commands[name]): name for name in names}
+    for finished in concurrent.futures.as_completed(started):
+        name, figures = started[finished], finished.result()
+        command = commands[name]
         report = json.loads(path.read_text()) if path.exists() else {}
-        row = {'command': ' '.join(command), 'machine': machine(), **figures}
+        row = {'command': ' '.join(command), 'machine': machine() | {'gpu': describe_gpu()},
+               **figures}
         if name in PAPER:
             row |= {'paper_log_likelihood': PAPER[name], 'paper_epochs': PAPER_EPOCHS}
         report[name] = row

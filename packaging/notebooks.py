@@ -12,12 +12,14 @@ In a master:
 * Code between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` is the learner's to write. A name it
   assigns that the rest of the cell uses becomes ``name = ...``; a function keeps its first line
   and docstring.
-* Text between ``<!-- worked -->`` and ``<!-- end worked -->`` is in the worked version only, and text
-  in ``<!-- learner: ... -->`` in the learner's only.
+* Text between ``<!-- worked -->`` and ``<!-- end worked -->`` is in the worked version only, and
+  text in ``<!-- learner: ... -->`` in the learner's only.
 * The measured time of Run All is written between ``<!-- time -->`` and ``<!-- /time -->``.
-* A link that leads out of ``solutions/`` starts with ``../``; it is shortened for the learner.
+* A link that leads out of ``solutions/`` starts with ``../``; it is shortened for the learner, and
+  the Colab badge, which ``packaging/release.py`` writes, points to the learner's version.
 """
 import ast
+import contextlib
 import copy
 import math
 import os
@@ -63,6 +65,7 @@ def learner_version(master):
         else:
             text = re.sub(r'<!-- worked -->.*?<!-- end worked -->\n?', '', cell.source, flags=re.S)
             text = re.sub(r'<!-- learner: (.*?) -->', r'\1', text, flags=re.S)
+            text = text.replace('/notebooks/solutions/', '/notebooks/')  # in the Colab badge
             cell.source = text.replace('](../', '](')
     return notebook
 
@@ -126,6 +129,9 @@ def clean(notebook):
                 o for o in cell.outputs
                 # A progress bar shows the speed of one machine at one moment.
                 if not ('progress' in tags and o.get('name') == 'stderr'))
+            for output in cell.outputs:
+                # A widget ends with its kernel; the picture stored beside it stays.
+                output.get('data', {}).pop('application/vnd.jupyter.widget-view+json', None)
     return notebook
 
 
@@ -141,12 +147,23 @@ def _merged_streams(outputs):
 
 
 def write(notebook, path):
-    """Writes a notebook to a temporary file first, then renames it: never half a notebook."""
+    """Writes a notebook, or leaves the old one: never half a notebook."""
     nbformat.validate(notebook)
+    with replacing(path) as file:
+        nbformat.write(notebook, file)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Opens a temporary text file that is renamed to ``path`` once it is complete.
+
+    Args:
+        path (pathlib.Path): The file to replace, or to make.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
     try:
         with os.fdopen(descriptor, 'w', encoding='utf-8', newline='\n') as file:
-            nbformat.write(notebook, file)
+            yield file
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -167,6 +184,20 @@ def build(path):
     return seconds
 
 
+def write_time(path, seconds):
+    """Writes the time that Run All took into both versions of a lesson and into the README.
+
+    Args:
+        path (pathlib.Path): The master.
+        seconds (float): As :func:`execute` returns.
+    """
+    for version in (path, NOTEBOOKS / path.name):
+        notebook = nbformat.read(version, as_version=4)
+        _write_time(notebook, seconds)
+        write(notebook, version)
+    _write_time_in_readme(path.name, notebook)
+
+
 def _write_time(notebook, seconds):
     rounded = max(5, 5 * math.ceil(seconds / 5))  # steps of 5 s: noise must not make a change
     for cell in notebook.cells:
@@ -181,7 +212,8 @@ def _write_time_in_readme(name, notebook):
     text = readme.read_text(encoding='utf-8')
     time_of_run = re.search(r'<!-- time -->(.*?)<!-- /time -->', notebook.cells[0].source)[1]
     row = rf'(\(notebooks/{re.escape(name)}\) \| ).*?( \|)'
-    readme.write_text(re.sub(row, rf'\g<1>{time_of_run}\2', text), encoding='utf-8', newline='\n')
+    with replacing(readme) as file:
+        file.write(re.sub(row, rf'\g<1>{time_of_run}\2', text))
 
 
 def main(prefixes):

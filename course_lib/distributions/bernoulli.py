@@ -6,6 +6,7 @@ import chainer
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import OfProbability, cached_property, sum_last
 from course_lib.numerics import random, special
+from course_lib.numerics.cuda_graph import surely_all
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import itakura_saito, log_ratio
 from course_lib.numerics.special import (
@@ -58,7 +59,7 @@ class SoftLogProb(Elementwise):
     def value(self, x, z):
         xp = special.xp_of(x, z)
         finite = xp.isfinite(z)
-        all_finite = finite.all()
+        all_finite = surely_all(finite)
         z0 = z if all_finite else xp.where(finite, z, 0)
         # -x softplus(-z) - (1 - x) softplus(z), with log1p(e^-|z|), which both have, taken once:
         # three terms of one sign, so nothing cancels.
@@ -68,7 +69,8 @@ class SoftLogProb(Elementwise):
         return y if all_finite else xp.where(finite, y, xp.log(xp.where(z > 0, x, 1 - x)))
 
     def partials(self, x, z):
-        return [lambda: x - sigmoid(z)]
+        # Not x - sigmoid(z), which would cancel for x = 1 and a large z.
+        return [lambda: x * sigmoid(-z) - (1 - x) * sigmoid(z)]
 
 
 class Entropy(Elementwise):
@@ -220,7 +222,7 @@ class Bernoulli(OfProbability):
                 self._observe(x), self.observed.contains, self._log_prob, n_axes)
         x = self._observe(x, domain=checks.extended_real)
         is_binary = (x == 0) | (x == 1)
-        return (self._log_prob(x, n_axes) if is_binary.all()
+        return (self._log_prob(x, n_axes) if surely_all(is_binary)
                 else self._relaxed_log_prob(x, is_binary, n_axes))
 
     def _log_prob(self, x, n_axes=0):

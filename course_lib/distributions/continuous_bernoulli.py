@@ -9,6 +9,7 @@ import scipy.special
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import OfProbability, cached_property, sum_last
 from course_lib.numerics import random, special
+from course_lib.numerics.cuda_graph import surely_all
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import log_ratio
 from course_lib.numerics.special import apply, exp, logit, polynomial, where
@@ -387,7 +388,7 @@ class ContinuousBernoulli(OfProbability):
     def _sum_of_log_prob(self, x, n_axes):
         x = self._observe(x)
         inside = (x.array >= 0) & (x.array <= 1)
-        if inside.all():
+        if surely_all(inside):
             return LogProb().summed(n_axes)(x, self.logit)
         y = LogProb()(where(inside, x, 0.5), self.logit)
         return sum_last(where(self.xp.broadcast_to(inside, y.shape), y, -math.inf), n_axes)

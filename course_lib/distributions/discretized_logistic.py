@@ -9,6 +9,7 @@ from course_lib.distributions import checks
 from course_lib.distributions.continuous_bernoulli import mean_of_logit
 from course_lib.distributions.distribution import Distribution, cached_property, sum_last
 from course_lib.numerics import random, special
+from course_lib.numerics.cuda_graph import surely_all
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
     apply,
@@ -212,7 +213,7 @@ class DiscretizedLogistic(Distribution):
 
     def _sum_of_log_prob(self, x, n_axes):
         index, is_level = self._position(self._observe(x))
-        if is_level.all():
+        if surely_all(is_level):
             return self._log_mass(index, self.loc, self.log_scale, n_axes)
         y = self._log_mass(where(is_level, index, 0.), self.loc, self.log_scale)
         return sum_last(where(self.xp.broadcast_to(is_level, y.shape), y, -math.inf), n_axes)

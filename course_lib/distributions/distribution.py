@@ -8,6 +8,7 @@ import numpy
 
 from course_lib.distributions import checks
 from course_lib.numerics import special
+from course_lib.numerics.cuda_graph import surely_all
 
 __all__ = ['Distribution', 'OfProbability', 'cached_property']
 
@@ -142,7 +143,7 @@ class Distribution(chainer.distribution.Distribution):
         if checks.is_enabled():
             return log_prob(x, *n_axes)
         allowed = possible(x)
-        if allowed.all():
+        if surely_all(allowed):
             return log_prob(x, *n_axes)
         y = log_prob(special.where(allowed, x, filler))
         y = special.where(self.xp.broadcast_to(allowed, y.shape), y, -math.inf)

@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergences: who computes which pair, and the Monte-Carlo way out.
+"""Kullback-Leibler divergences: who computes which pair, and the Monte Carlo way out.
 
 The closed forms stand next to their distributions and are registered with Chainer's own
 ``chainer.register_kl``; ``chainer.kl_divergence`` finds them. This module makes Chainer's table

@@ -203,7 +203,7 @@ class KLNormalLaplace(Elementwise):
     """KL = E|x - loc2| / scale2 + log(2 scale2 / scale1) - log(2 pi e) / 2.
 
     With a = (loc1 - loc2) / scale1, E|x - loc2| = scale1 (2 phi(a) + a erf(a / sqrt 2)), the mean
-    of the folded normal distribution (Leone, Nelson and Nottingham 1961, Technometrics 3:543).
+    of the folded Normal distribution (Leone, Nelson and Nottingham 1961, Technometrics 3:543).
     """
 
     upcast = True

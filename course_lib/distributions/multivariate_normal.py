@@ -1,4 +1,4 @@
-"""Multivariate normal: several real numbers that vary together."""
+"""Multivariate Normal: several real numbers that vary together."""
 import math
 
 import chainer
@@ -8,6 +8,7 @@ import numpy
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import random, special
+from course_lib.numerics.cuda_graph import surely_all
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.node import Node
 from course_lib.numerics.special import log, log1pmx, sqrt, where
@@ -176,7 +177,7 @@ lower_triangular = checks.Domain(
 
 
 class MultivariateNormal(Distribution):
-    r"""Multivariate normal distribution with mean loc and covariance L L^T.
+    r"""Multivariate Normal distribution with mean loc and covariance L L^T.
 
     .. math:: \log p(x) = -\tfrac12 |L^{-1}(x - \mathrm{loc})|^2 - \sum_j \log L_{jj}
               - \tfrac d2 \log 2\pi
@@ -245,7 +246,7 @@ class MultivariateNormal(Distribution):
         """
         x = self._observe(x)
         finite = self.xp.isfinite(x.array)
-        if finite.all():
+        if surely_all(finite):
             return LogProb().apply((x, self.loc, self.scale_tril))[0]
         y = LogProb().apply((where(finite, x, 0.), self.loc, self.scale_tril))[0]
         return where(self.xp.broadcast_to(finite.all(axis=-1), y.shape), y, -math.inf)

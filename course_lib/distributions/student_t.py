@@ -1,4 +1,4 @@
-"""Student's t: like the normal distribution, but outliers surprise it less."""
+"""Student's t: like the Normal distribution, but outliers surprise it less."""
 import math
 import warnings
 
@@ -131,9 +131,18 @@ class StandardIcdf(Elementwise):
     upcast = True
 
     def value(self, df, q):
-        if special.xp_of(df, q) is not numpy:
-            raise NotImplementedError('StudentT: icdf is available for NumPy arrays only')
-        return special.special_of(numpy).stdtrit(df, q)
+        xp = special.xp_of(df, q)
+        functions = special.special_of(xp)
+        if xp is numpy:
+            return functions.stdtrit(df, q)
+        # CuPy has only the inverse of the incomplete beta function, I_x(df/2, 1/2) = 2 P(T < -|t|)
+        # with x = 1 / (1 + t^2 / df); near the median 1 - x, by the symmetry of I.
+        tail, half = xp.minimum(q, 1 - q), xp.asarray(0.5, q.dtype)
+        near = tail > 0.25
+        rest = functions.betaincinv(half, 0.5 * df, xp.where(near, 1 - 2 * tail, half))
+        x = functions.betaincinv(0.5 * df, half, xp.where(near, half, 2 * tail))
+        square = xp.where(near, rest / (1 - rest), (1 - x) / x)
+        return xp.sign(q - 0.5) * xp.sqrt(df * square)
 
     def partials(self, df, q):
         return [_refuse, lambda: exp(-apply(LogDensity(), df, apply(StandardIcdf(), df, q)))]

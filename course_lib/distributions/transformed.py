@@ -14,6 +14,7 @@ from course_lib.distributions.distribution import (
 )
 from course_lib.distributions.kl import kl_divergence
 from course_lib.distributions.transforms import Affine, Compose, Transform
+from course_lib.numerics.cuda_graph import surely_all
 from course_lib.numerics.special import where
 
 
@@ -131,8 +132,9 @@ class Transformed(Distribution):
         dtype = y.dtype
         y = F.cast(y, numpy.float64) if self._upcast else y
         inside = self._last.contains(y.array)
-        result = self._pulled_back(y if inside.all() else where(inside, y, self._last.anchor))
-        if not inside.all():
+        all_inside = surely_all(inside)
+        result = self._pulled_back(y if all_inside else where(inside, y, self._last.anchor))
+        if not all_inside:
             for _ in self.event_shape:
                 inside = inside.all(axis=-1)
             result = where(inside, result, -math.inf)
@@ -143,7 +145,7 @@ class Transformed(Distribution):
         log_prob = self._from_inner(x, y, self._inner.log_prob(x))
         outside = log_prob.array == -math.inf
         # Where x is outside the base's support, the Jacobian must not leave a gradient.
-        return where(~outside, log_prob, -math.inf) if outside.any() else log_prob
+        return log_prob if surely_all(~outside) else where(~outside, log_prob, -math.inf)
 
     def _from_inner(self, x, y, log_prob):
         log_det = self._last.log_det_jacobian(x, y)

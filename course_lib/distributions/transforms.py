@@ -379,6 +379,7 @@ class AffineCoupling(Transform):
                              f'of each; got {mask.tolist()}')
         self.mask = mask
         self.net = net
+        self._masks = {}   # the same on other devices and of other dtypes: copied there once
 
     @property
     def shape(self):
@@ -396,7 +397,10 @@ class AffineCoupling(Transform):
         return F.sum(self._shift_and_log_scale(x)[1], axis=-1)
 
     def _shift_and_log_scale(self, x):
-        mask = x.xp.asarray(self.mask, x.dtype)
+        key = x.xp.__name__, x.dtype.char
+        if key not in self._masks:
+            self._masks[key] = x.xp.asarray(self.mask, x.dtype)
+        mask = self._masks[key]
         rows = F.reshape(x * mask, (math.prod(x.shape[:-1]), x.shape[-1]))
         outputs = self.net(rows)
         if len(outputs) != 2 or any(v.shape != rows.shape for v in outputs):

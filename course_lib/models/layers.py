@@ -3,6 +3,7 @@ import chainer
 from chainer import functions as F
 from chainer import links as L
 
+from course_lib.numerics.cuda_graph import dot
 from course_lib.numerics.node import Node
 
 
@@ -27,7 +28,7 @@ class Affine(Node):
     def forward(self, inputs):
         x, W, b = inputs
         self.retain_inputs((0, 1))
-        y = _rows(x).dot(W.T)
+        y = dot(_rows(x), W.T)
         y += b
         if self.is_tanh:
             chainer.backend.get_array_module(y).tanh(y, out=y)
@@ -37,15 +38,15 @@ class Affine(Node):
     def backward(self, indexes, grad_outputs):
         (x, W), (gy,) = self.get_retained_inputs(), grad_outputs
         y = self.get_retained_outputs()[0] if self.is_tanh else None
-        dot, transpose, add_up = F.matmul, F.transpose, F.sum
+        product, transpose, add_up = F.matmul, F.transpose, F.sum
         if not chainer.config.enable_backprop:   # no second derivative wanted: plain arrays
             x, W, gy, y = x.array, W.array, gy.array, y.array if self.is_tanh else None
             xp = chainer.backend.get_array_module(gy)
-            dot, transpose, add_up = xp.dot, xp.transpose, xp.sum
+            product, transpose, add_up = dot, xp.transpose, xp.sum
         # 1 - tanh^2 as a product: where tanh is near 1 the difference of squares would cancel.
         g = _rows(gy if y is None else gy * (1 - y) * (1 + y))
-        gradients = {0: lambda: dot(g, W).reshape(x.shape),
-                     1: lambda: dot(transpose(g), _rows(x)),
+        gradients = {0: lambda: product(g, W).reshape(x.shape),
+                     1: lambda: product(transpose(g), _rows(x)),
                      2: lambda: add_up(g, axis=0)}
         return tuple(chainer.as_variable(gradients[i]()) for i in indexes)
 

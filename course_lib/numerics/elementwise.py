@@ -227,7 +227,7 @@ def _scaled(scale, value, out=None):
     A loss that leaves an observation out (a mask, a mixture) sends it the gradient 0, and a
     derivative such as 1 / p at p = 0 must not turn that into 0 * inf.
     """
-    xp = chainer.backend.get_array_module(value)
+    xp = chainer.backend.get_array_module(scale, value)
     if xp is not numpy:
         return xp.where(scale == 0, 0, scale * value)
     out = numpy.multiply(scale, value, out=out, casting='same_kind')

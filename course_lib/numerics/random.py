@@ -7,6 +7,8 @@
 """
 import numpy
 
+from course_lib.numerics import cuda_graph
+
 _EXPECTED = ('rng must be None, an integer seed, or a numpy or cupy random generator; '
              'got {!r}')
 
@@ -14,7 +16,7 @@ _EXPECTED = ('rng must be None, an integer seed, or a numpy or cupy random gener
 def generator(xp, rng):
     """The object whose methods (``standard_normal``, ``random``, ...) make the draws."""
     if rng is None:
-        return xp.random
+        return xp.random if xp is numpy else cuda_graph.recording() or xp.random
     if isinstance(rng, (int, numpy.integer)) and not isinstance(rng, bool):
         if rng < 0:
             raise ValueError(f'rng, as a seed, must be 0 or more; got {rng}')

@@ -8,6 +8,7 @@ Where NumPy or SciPy has a function to working precision, it is used. What is ad
 they lack: differences that would cancel (``log1pmx``, ``expm1mx``, ``stirling_error``) and
 logarithms of quantities that would underflow (``softplus``, ``log1mexp``).
 """
+import functools
 import math
 
 import chainer
@@ -17,6 +18,7 @@ import numpy
 from numpy.lib import introspect
 import scipy.special
 
+from course_lib.numerics.cuda_graph import recording, surely_all
 from course_lib.numerics.elementwise import Elementwise
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -64,8 +66,9 @@ def where(condition, x, y):
     if isinstance(x, chainer.Variable) or isinstance(y, chainer.Variable):
         like = x if isinstance(x, chainer.Variable) else y
         xp = like.xp
-        x, y = (v if isinstance(v, chainer.Variable) else xp.asarray(v, dtype=like.dtype)
-                for v in (x, y))
+        x, y = (v if isinstance(v, chainer.Variable)
+                else xp.full((), v, like.dtype) if isinstance(v, (int, float))
+                else xp.asarray(v, dtype=like.dtype) for v in (x, y))
         return F.where(condition, x, y)
     return xp_of(condition, x, y).where(condition, x, y)
 
@@ -573,12 +576,17 @@ def log_peak(k):
     if _in_table(k):
         return _look_up(_LOG_PEAK, k)
     small = k < TABLE_SIZE
-    peak = xp.asarray(_LOG_PEAK)[xp.where(small, k, 0).astype(numpy.intp)]
-    if not small.all():
+    peak = _log_peaks(xp)[xp.where(small, k, 0).astype(numpy.intp)]
+    if not surely_all(small):
         large = xp.where(small, 1, k)
         series = -stirling_error(large) - HALF_LOG_2PI - 0.5 * xp.log(large)
         peak = xp.where(small, peak, series)
     return peak.astype(k.dtype, copy=False)
+
+
+@functools.lru_cache(maxsize=None)
+def _log_peaks(xp):
+    return xp.asarray(_LOG_PEAK)
 
 
 def refined(rough, exact, *operands):
@@ -597,6 +605,9 @@ def refined(rough, exact, *operands):
         return F.cast(exact(*(F.cast(x, numpy.float64) for x in operands)), dtype)
     xp = xp_of(*operands)
     values, doubtful = map(xp.asarray, rough(*operands))
+    if recording():
+        redone = exact(*(x.astype(numpy.float64) for x in operands)).astype(values.dtype)
+        return xp.where(doubtful, redone, values)
     if doubtful.any():
         values[doubtful] = exact(*(xp.broadcast_to(x, values.shape)[doubtful].astype(numpy.float64)
                                    for x in operands))
@@ -604,12 +615,12 @@ def refined(rough, exact, *operands):
 
 
 def ndtr(x):
-    """The standard normal distribution function."""
+    """The standard Normal distribution function."""
     return apply(Ndtr(), x)
 
 
 def log_ndtr(x):
-    """The logarithm of the standard normal distribution function, finite far into the left tail."""
+    """The logarithm of the standard Normal distribution function, finite far into the left tail."""
     return apply(LogNdtr(), x)
 
 

@@ -2,6 +2,9 @@
 import chainer
 from chainer.optimizers import adam
 import numpy
+from scipy.linalg.blas import saxpy  # saxpy(x, y, a=a): y += a x, in one pass
+
+from course_lib.numerics import cuda_graph
 
 BLOCK = 1 << 15  # numbers updated at a time: four arrays of 128 kB stay in a core's own cache
 
@@ -13,6 +16,12 @@ class BlockedAdamRule(adam.AdamRule):
     500 they do not fit a cache, and the update waits for memory instead of computing.
     """
 
+    @property
+    def alpha_t(self):
+        """The step size, corrected for the bias of m and v; recorded as a number that changes."""
+        graph, plain = cuda_graph.recording(), super()
+        return plain.alpha_t if graph is None else graph.number(lambda: plain.alpha_t)
+
     def update_core_cpu(self, param):
         hp = self.hyperparam
         arrays = [param.array, param.grad, self.state['m'], self.state['v']]
@@ -21,26 +30,23 @@ class BlockedAdamRule(adam.AdamRule):
             return super().update_core_cpu(param)
         self._check_eps(numpy.float32)
         alpha_t, decay = self.alpha_t * hp.eta, hp.eta * hp.weight_decay_rate
-        rest1, rest2, eps = 1 - hp.beta1, 1 - hp.beta2, hp.eps
+        beta1, beta2, eps = hp.beta1, hp.beta2, hp.eps
         step = numpy.empty(min(BLOCK, param.size), numpy.float32)
         flat = [a.reshape(-1) for a in arrays]
         for start in range(0, param.size, BLOCK):
             p, g, m, v = (a[start:start + BLOCK] for a in flat)
             s = step[:p.size]
-            numpy.subtract(g, m, out=s)           # m += (1 - beta1) (g - m)
-            s *= rest1
-            m += s
-            numpy.multiply(g, g, out=s)           # v += (1 - beta2) (g^2 - v)
-            s -= v
-            s *= rest2
-            v += s
+            m *= beta1                            # m = beta1 m + (1 - beta1) g
+            saxpy(g, m, a=1 - beta1)
+            v *= beta2                            # v = beta2 v + (1 - beta2) g^2
+            numpy.multiply(g, g, out=s)
+            saxpy(s, v, a=1 - beta2)
             numpy.sqrt(v, out=s)                  # p -= alpha_t m / (sqrt(v) + eps) + decay p
             s += eps
             numpy.divide(m, s, out=s)
-            s *= alpha_t
             if decay:
                 p *= 1 - decay
-            p -= s
+            saxpy(s, p, a=-alpha_t)
 
 
 class Adam(chainer.optimizers.Adam):

@@ -8,11 +8,13 @@ from course_lib.training.adam import Adam
 from course_lib.training.iterators import ArrayIterator, to_device
 from course_lib.training.progress import Progress
 from course_lib.training.random_state import RandomState
+from course_lib.training.recorded import RecordedUpdater, can_be_recorded
 from course_lib.training.snapshots import Snapshots
 
 
 def make_trainer(loss, train, test=None, *, epochs, out, batch_size=100, optimizer=None,
-                 shuffle=True, transform=None, device=None, progress='training', snapshots=False):
+                 shuffle=True, transform=None, device=None, progress='training', snapshots=False,
+                 cuda_graph=None):
     """Puts Chainer's parts together: iterator, optimiser, updater, evaluator, log, progress bar.
 
     Args:
@@ -32,13 +34,18 @@ def make_trainer(loss, train, test=None, *, epochs, out, batch_size=100, optimiz
         device (chainer.backend.Device): Where to train; ``loss`` is moved there.
         progress (str): What the progress bar says; ``None`` or ``''`` for no bar.
         snapshots (bool): Whether to write a snapshot at the end of every epoch.
+        cuda_graph (bool): Whether to record the step as a CUDA graph, see
+            :class:`course_lib.training.RecordedStep`: on a GPU, several times faster for small
+            models and batches. By default, where it can be done: on a GPU, with the course's
+            Adam, for a loss whose class says ``recordable = True``.
 
     Returns:
         chainer.training.Trainer: Call ``run()``, or :func:`resume` first. More extensions may be
         added before.
 
     Raises:
-        ValueError: If ``epochs`` is less than 1; as :class:`ArrayIterator` for the data.
+        ValueError: If ``epochs`` is less than 1; as :class:`ArrayIterator` for the data; if
+            ``cuda_graph`` is set and ``device`` is not a GPU.
     """
     if not isinstance(epochs, (int, numpy.integer)) or isinstance(epochs, bool) or epochs < 1:
         raise ValueError(f'epochs must be a whole number, 1 or more; got {epochs!r}')
@@ -46,9 +53,16 @@ def make_trainer(loss, train, test=None, *, epochs, out, batch_size=100, optimiz
     loss.to_device(device)
     optimizer = Adam() if optimizer is None else optimizer
     optimizer.setup(loss)
-    updater = chainer.training.updaters.StandardUpdater(
+    options = {'converter': to_device, 'device': device}
+    make_updater = chainer.training.updaters.StandardUpdater
+    # A class says it for itself: one derived from it may do what it likes.
+    is_recordable = vars(type(loss)).get('recordable', False) and can_be_recorded(optimizer)
+    if cuda_graph or (cuda_graph is None and is_recordable and device.xp is not numpy):
+        make_updater = RecordedUpdater
+        options['fall_back'] = cuda_graph is None
+    updater = make_updater(
         ArrayIterator(train, batch_size, shuffle=shuffle, transform=transform), optimizer,
-        converter=to_device, device=device)
+        **options)
     trainer = chainer.training.Trainer(updater, (epochs, 'epoch'), out=str(out))
     if test is not None:
         trainer.extend(extensions.Evaluator(

@@ -483,38 +483,3 @@ def test_numbers_and_lists_follow_the_arrays_and_arrays_stay(value):
     assert where == 'elsewhere' and moved.dtype == np.float32
     array = np.float32([1, 2])
     assert as_array('Owner', 'x', array, array.dtype, ElsewhereModule) is array
-
-
-def gpu_or_skip():
-    from course_lib import devices
-    choice = devices.decide()
-    if not choice.is_gpu:
-        pytest.skip(choice.sentence)
-    return choice.device
-
-
-@every_family
-def test_gpu_agrees_with_cpu(family):
-    device = gpu_or_skip()
-    on_cpu, on_gpu = family.build(dtype=np.float32), family.build(dtype=np.float32, xp=device.xp)
-    x = on_cpu.sample(64, rng=np.random.default_rng(1))
-    x_gpu = on_gpu.sample(64, rng=np.random.default_rng(1))
-    np.testing.assert_allclose(device.xp.asnumpy(x_gpu.array), x.array, rtol=1e-3, atol=1e-5)
-    value = on_gpu.log_prob(device.send(x.array)).array
-    np.testing.assert_allclose(device.xp.asnumpy(value), on_cpu.log_prob(x.array).array,
-                               rtol=1e-4, atol=1e-5)
-
-
-@every_family
-def test_gpu_gradients_agree_with_cpu(family):
-    device = gpu_or_skip()
-    x = family.build(dtype=np.float32).sample(8, rng=1).array
-    names = sorted(family.params)
-    grads = []
-    for xp, send in ((np, np.asarray), (device.xp, device.send)):
-        variables = [chainer.Variable(xp.asarray(np.float32(family.params[n]))) for n in names]
-        y = F.sum(family.make(**dict(zip(names, variables))).log_prob(send(x)))
-        grads.append([chainer.get_device('@numpy').send(g.array)
-                      for g in chainer.grad([y], variables)])
-    for on_cpu, on_gpu in zip(*grads):
-        np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3, atol=1e-4)

@@ -47,6 +47,8 @@ def parser():
         help='importance samples of the log-likelihood, for each test image')
     add('--eval-images', type=_positive, help='test images for that; all of them if not given')
     add('--device', choices=('auto', 'cpu', 'gpu'), default='auto', help='where to compute')
+    add('--cuda-graph', action=argparse.BooleanOptionalAction,
+        help='record the training step as a CUDA graph (default: on a GPU)')
     add('--out', type=pathlib.Path, default=pathlib.Path('vae_result'), help='output folder')
     add('--resume', action='store_true', help='go on from the newest snapshot in the folder')
     return arguments
@@ -131,10 +133,14 @@ def write_pictures(folder, model, x, curves, seed):
 def write_json(path, content):
     """Writes JSON to a temporary file, then renames it."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-    with os.fdopen(descriptor, 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=1)
-        file.write('\n')
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, 'w', encoding='utf-8') as file:
+            json.dump(content, file, indent=1)
+            file.write('\n')
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def run(options):
@@ -152,6 +158,8 @@ def run(options):
     choice = devices.decide('' if options.device == 'auto' else options.device)
     if options.device == 'gpu' and not choice.is_gpu:
         raise ValueError(f'--device gpu: no GPU can be used. {choice.sentence}')
+    if options.cuda_graph and not choice.is_gpu:
+        raise ValueError(f'--cuda-graph needs a GPU. {choice.sentence}')
     print(choice.sentence, file=sys.stderr)
     choice.device.use()
     plots.set_style()
@@ -161,7 +169,8 @@ def run(options):
     trainer = training.make_trainer(
         loss, train, test, epochs=options.epochs, batch_size=options.batch, out=options.out,
         optimizer=training.Adam(alpha=options.alpha), transform=vae.binarize,
-        device=choice.device, progress=options.objective, snapshots=True)
+        device=choice.device, progress=options.objective, snapshots=True,
+        cuda_graph=options.cuda_graph)
     if options.schedule == 'burda':
         trainer.extend(BurdaSchedule(options.alpha))
     if snapshot:

@@ -70,8 +70,8 @@ def log_likelihood(model, x, k=5000, rng=None):
     rng = None if rng is None else random.generator(chainer.backend.get_array_module(x), rng)
     parts = []
     with _inference():
-        for rows in _rows(x, max(1, _BUDGET // (x.shape[-1] * min(k, 50)))):
-            step = max(1, _BUDGET // (len(rows) * x.shape[-1]))
+        for rows in _rows(x, max(1, _budget(x) // (x.shape[-1] * min(k, 50)))):
+            step = max(1, _budget(x) // (len(rows) * x.shape[-1]))
             q = model.encoder(rows)
             total = _Streamed(len(rows))
             for start in range(0, k, step):
@@ -80,6 +80,11 @@ def log_likelihood(model, x, k=5000, rng=None):
                                    - q.log_prob(z)).astype(numpy.float64))
             parts.append(total.result())
     return Likelihood(*numpy.concatenate(parts, axis=1))
+
+
+def _budget(x):
+    """The budget on the device of x: a GPU works in longer strides, or it waits for Python."""
+    return _BUDGET if isinstance(x, numpy.ndarray) else 16 * _BUDGET
 
 
 class _Streamed:
@@ -129,7 +134,7 @@ def rate_distortion(model, x, k=1, rng=None):
     parts = []
     with _inference():
         p = model.prior()
-        for rows in _rows(x, max(1, _BUDGET // (x.shape[-1] * k))):
+        for rows in _rows(x, max(1, _budget(x) // (x.shape[-1] * k))):
             q = model.encoder(rows)
             z = q.sample(k, rng=rng)
             rate = (chainer.kl_divergence(q, p) if has_closed_form(q, p)

@@ -286,16 +286,16 @@ class FlowPrior(chainer.Chain):
                              f'dimensions bends the other; got {n_latent}')
         n_h, n_layers = _size('FlowPrior', 'n_h', n_h), _size('FlowPrior', 'n_layers', n_layers)
         super().__init__()
-        self.base = Prior(n_latent)
-        self.masks = [(numpy.arange(n_latent) % 2 == i % 2).astype(numpy.float32)
-                      for i in range(n_layers)]
         with self.init_scope():
+            self.base = Prior(n_latent)
             self.nets = chainer.ChainList(*[_Coupling(n_latent, n_h) for _ in range(n_layers)])
+        masks = [numpy.arange(n_latent) % 2 == i % 2 for i in range(n_layers)]
+        self.transforms = [D.transforms.AffineCoupling(mask.astype(numpy.float32), net)
+                           for mask, net in zip(masks, self.nets)]
 
     def forward(self):
         """p(z): Transformed, of batch shape ``()`` and event shape ``(n_latent,)``."""
-        return D.Transformed(self.base(), [
-            D.transforms.AffineCoupling(mask, net) for mask, net in zip(self.masks, self.nets)])
+        return D.Transformed(self.base(), self.transforms)
 
 
 class _Coupling(chainer.Chain):

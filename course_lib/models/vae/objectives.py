@@ -84,6 +84,8 @@ class AvgELBOLoss(_Loss):
     Higgins et al. (2017), beta-VAE, eq. 4. Names and signature are those of Chainer's VAE example.
     """
 
+    recordable = True   # as a CUDA graph: it depends on nothing but its links' attributes
+
     def __init__(self, encoder, decoder, prior, beta=1.0, k=1):
         super().__init__(encoder, decoder, prior, k)
         if isinstance(beta, bool) or not isinstance(beta, (int, float, numpy.number)):
@@ -145,6 +147,8 @@ class FreeBitsLoss(AvgELBOLoss):
     appendix C.8 (eq. 15).
     """
 
+    recordable = True   # as a CUDA graph: it depends on nothing but its links' attributes
+
     def __init__(self, encoder, decoder, prior, free_nats, k=1):
         super().__init__(encoder, decoder, prior, k=k)
         if not isinstance(free_nats, (int, float, numpy.number)) or not (
@@ -179,6 +183,8 @@ class IWAELoss(_Loss):
 
     Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, eq. 8.
     """
+
+    recordable = True   # as a CUDA graph: it depends on nothing but its links' attributes
 
     def forward(self, x, rng=None):
         """The loss of a batch of images; a scalar variable.
