@@ -1,0 +1,27 @@
+// What the theme's HTML lacks for the keyboard and for screen readers.
+function name(selector, label) {
+  document.querySelector(selector)?.setAttribute('aria-label', label);
+}
+
+// A formula in a line scrolls where it is wider than the text. And what scrolls sideways can be
+// reached, and so scrolled, with the keyboard.
+function reach() {
+  const width = document.querySelector('article').clientWidth;
+  for (const formula of document.querySelectorAll('span.math')) {
+    formula.classList.toggle('wide', formula.firstElementChild?.getBoundingClientRect().width > width);
+  }
+  for (const box of document.querySelectorAll('pre, div.math, span.math, .table-wrapper')) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute('tabindex');
+  }
+}
+
+addEventListener('DOMContentLoaded', () => {
+  name('.sidebar-drawer', 'Pages of the course');
+  name('.toc-drawer', 'Sections of this page');
+});
+addEventListener('load', async () => {
+  await window.MathJax?.startup?.promise;
+  reach();
+});
+addEventListener('resize', reach);
