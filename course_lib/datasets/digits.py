@@ -19,7 +19,7 @@ class Digits(NamedTuple):
         """The digits to learn from and those to test on: other forms, so other handwriting.
 
         A person's digits resemble one another. Were the rows split at random, nearly every test
-        image would have neighbours by the same hand among those learned from, and a classifier
+        image would have neighbours by the same hand among those learnt from, and a classifier
         would look better than it is for a stranger's writing. So the split is by form: the first
         11 forms (1,415 images) train, the last 3 (382 images) test.
 
