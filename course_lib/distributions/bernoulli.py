@@ -220,10 +220,13 @@ class Bernoulli(OfProbability):
         if self.binary_check is None:
             return self._where_possible(
                 self._observe(x), self.observed.contains, self._log_prob, n_axes)
-        x = self._observe(x, domain=checks.extended_real)
+        x = self._observe(x, domain=checks.unchecked)
         is_binary = (x == 0) | (x == 1)
-        return (self._log_prob(x, n_axes) if surely_all(is_binary)
-                else self._relaxed_log_prob(x, is_binary, n_axes))
+        if surely_all(is_binary):
+            return self._log_prob(x, n_axes)
+        if checks.is_enabled():
+            checks.check('Bernoulli', 'x', x, checks.extended_real)
+        return self._relaxed_log_prob(x, is_binary, n_axes)
 
     def _log_prob(self, x, n_axes=0):
         name, = self._given

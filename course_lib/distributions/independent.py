@@ -239,4 +239,8 @@ def _kl_independent_independent(p, q):
             'KL(Independent || Independent): the two must treat the same axes as independent; '
             f'reinterpreted_batch_ndims is {p.reinterpreted_batch_ndims} and '
             f'{q.reinterpreted_batch_ndims}')
-    return p._sum(chainer.kl_divergence(p.distribution, q.distribution))
+    p_i, q_i = p.distribution, q.distribution
+    closed_form = chainer.distribution._KLDIVERGENCE[type(p_i), type(q_i)]
+    if getattr(closed_form, 'can_sum', False):
+        return closed_form(p_i, q_i, p.reinterpreted_batch_ndims)
+    return p._sum(closed_form(p_i, q_i))

@@ -243,9 +243,12 @@ class KLOfLogScales(Elementwise):
                 lambda: -(slope + q * q)]
 
 
-@chainer.register_kl(Normal, Normal)
-def _kl_normal_normal(p, q):
+def _kl_normal_normal(p, q, n_summed=0):
     """log(scale2 / scale1) + (scale1^2 + (loc1 - loc2)^2) / (2 scale2^2) - 1/2."""
     if 'scale' in p._given and 'scale' in q._given:
-        return KLOfScales()(p.loc, p.scale, q.loc, q.scale)
-    return KLOfLogScales()(p.loc, p.log_scale, q.loc, q.log_scale)
+        return KLOfScales().summed(n_summed)(p.loc, p.scale, q.loc, q.scale)
+    return KLOfLogScales().summed(n_summed)(p.loc, p.log_scale, q.loc, q.log_scale)
+
+
+_kl_normal_normal.can_sum = True   # over the last axes, as it goes; see Independent
+chainer.register_kl(Normal, Normal)(_kl_normal_normal)

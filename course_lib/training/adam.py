@@ -23,14 +23,15 @@ class BlockedAdamRule(adam.AdamRule):
         return plain.alpha_t if graph is None else graph.number(lambda: plain.alpha_t)
 
     def update_core_cpu(self, param):
-        hp = self.hyperparam
+        hp = self.hyperparam.get_dict()   # looking them up one by one takes longer
         arrays = [param.array, param.grad, self.state['m'], self.state['v']]
-        if hp.amsgrad or hp.adabound or any(
-                a is None or a.dtype != numpy.float32 or not a.flags.c_contiguous for a in arrays):
+        if hp['amsgrad'] or hp['adabound'] or any([
+                a is None or a.dtype != numpy.float32 or not a.flags.c_contiguous
+                for a in arrays]):
             return super().update_core_cpu(param)
         self._check_eps(numpy.float32)
-        alpha_t, decay = self.alpha_t * hp.eta, hp.eta * hp.weight_decay_rate
-        beta1, beta2, eps = hp.beta1, hp.beta2, hp.eps
+        alpha_t, decay = self.alpha_t * hp['eta'], hp['eta'] * hp['weight_decay_rate']
+        beta1, beta2, eps = hp['beta1'], hp['beta2'], hp['eps']
         step = numpy.empty(min(BLOCK, param.size), numpy.float32)
         flat = [a.reshape(-1) for a in arrays]
         for start in range(0, param.size, BLOCK):
@@ -66,3 +67,8 @@ class Adam(chainer.optimizers.Adam):
 
     def create_update_rule(self):
         return BlockedAdamRule(self.hyperparam)
+
+    def reallocate_cleared_grads(self):
+        """See Chainer's, which enters a context for each parameter, twice a step, to find none."""
+        if any([parameter.grad is None for parameter in self.target.params(False)]):
+            super().reallocate_cleared_grads()

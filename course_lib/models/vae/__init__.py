@@ -6,7 +6,8 @@
 ``pictures``    what it has learnt, drawn
 
 ``python -m course_lib.models.vae --help`` trains one from the command line;
-``course_lib.models.vae.parallel`` does so on several processes, and ``scaling`` times them.
+``course_lib.models.vae.parallel`` does so on several processes, and ``scaling`` times them;
+``on_gpu`` times a GPU beside the CPU.
 """
 from course_lib.models.vae.evaluation import (
     Likelihood,
