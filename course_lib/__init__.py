@@ -7,6 +7,7 @@
 ``datasets``       data that ships with the course or is downloaded once, checked when loaded
 ``devices``        which device the lessons use, and why
 ``plots``          figures that describe themselves
+``explore``        figures with sliders
 ``check``          answers to the exercises' attempts
 """
 from course_lib.devices import to_numpy

@@ -40,12 +40,13 @@ normal_nll = Exercise(
                 'log_scale itself is missing. Without this price an infinite scale would be best.'),
         Mistake(lambda *v: _normal_nll(*v, sign=-1), 'the sign of log_scale is wrong: a wide '
                 'distribution has a low density, which costs more.'),
-        Mistake(lambda *v: _normal_nll(*v, constant=0), 'the constant, half of log(2 pi), is missing.'),
+        Mistake(lambda *v: _normal_nll(*v, constant=0),
+                'the constant, half of log(2 pi), is missing.'),
         Mistake(lambda *v: _normal_nll(*v, constant=2 * _HALF_LOG_2PI),
                 'the constant is half of log(2 pi).'),
         Mistake(lambda *v: _normal_nll(*v, half=1), 'the square of z is to be halved.'),
-        Mistake(lambda *v: _normal_nll(*v, power=0.5), 'the exponential of log_scale is the standard '
-                'deviation; here it was taken for the variance.'),
+        Mistake(lambda *v: _normal_nll(*v, power=0.5), 'the exponential of log_scale is the '
+                'standard deviation; here it was taken for the variance.'),
         Mistake(lambda *v: _normal_nll(*v, power=0), 'divide the miss y - loc by the scale before '
                 'you square it.'),
         Mistake(_scale_for_log_scale, 'log_scale was taken for the scale itself.'),
@@ -61,8 +62,9 @@ best_locs = Exercise(
     mistakes=[
         Mistake([_LAPLACE, _NORMAL, _LAPLACE_TYPO, _NORMAL_TYPO],
                 'the two distributions have changed places; the Normal one comes first.'),
-        Mistake([_NORMAL, _NORMAL_TYPO, _LAPLACE, _LAPLACE_TYPO], 'the numbers are right and the order '
-                'is not: first both distributions without the typing error, then both with it.'),
+        Mistake([_NORMAL, _NORMAL_TYPO, _LAPLACE, _LAPLACE_TYPO], 'the numbers are right and the '
+                'order is not: first both distributions without the typing error, then both with '
+                'it.'),
         Mistake([_NORMAL, _NORMAL, _NORMAL_TYPO, _NORMAL_TYPO],
                 'under the Laplace distribution it is not the mean: count who pulls which way.'),
         Mistake([_NORMAL, _LAPLACE, _NORMAL_TYPO, _NORMAL_TYPO],
@@ -91,8 +93,8 @@ decay_rate = Exercise(
         Mistake(lambda n, tau: 1 / (2 * tau ** 2),
                 'the loss is a mean over n observations, so the log prior is divided by n too; and '
                 'the derivative of w^2 brings a factor of 2.'),
-        Mistake(lambda n, tau: 1 / (n * tau), 'this is the rate of Lasso; the Normal density has the '
-                'square of the scale.'),
+        Mistake(lambda n, tau: 1 / (n * tau), 'this is the rate of Lasso; the Normal density has '
+                'the square of the scale.'),
         Mistake(lambda n, tau: tau ** 2 / n, 'a wider prior must mean less decay, not more.'),
         Mistake(lambda n, tau: n / tau ** 2, 'more data must mean less decay, not more.'),
     ])
@@ -118,8 +120,8 @@ locs_and_scales = Exercise(
                 'standard deviation; n - 1 corrects a bias instead.'),
         Mistake([_MEAN, _t.var(), _MEDIAN, _MISS],
                 'the scale of the Normal is the standard deviation; this is the variance.'),
-        Mistake([_MEAN, _SD, _MEDIAN, _SD], 'the scale b of the Laplace is not its standard deviation: '
-                'set the derivative of |y - loc| / b + log 2b in b to zero.'),
+        Mistake([_MEAN, _SD, _MEDIAN, _SD], 'the scale b of the Laplace is not its standard '
+                'deviation: set the derivative of |y - loc| / b + log 2b in b to zero.'),
         Mistake([_MEAN, _SD, _MEDIAN, _SD / math.sqrt(2)], 'this matches the standard deviations; '
                 'the highest likelihood in b lies elsewhere. Set the derivative in b to zero.'),
         Mistake([_MEAN, _SD, _MEDIAN, _mean_miss(_MEAN)],
@@ -144,8 +146,8 @@ map_share = Exercise(
     right=_map_share(),
     shows='A weighted mean of belief and data, each weighted by one over its variance.',
     mistakes=[
-        Mistake(_XY / _XX, 'this is the maximum of the likelihood; the prior is missing, or has next '
-                'to no weight.'),
+        Mistake(_XY / _XX, 'this is the maximum of the likelihood; the prior is missing, or has '
+                'next to no weight.'),
         Mistake(_BELIEF, 'this is the prior alone; let the data speak too.'),
         Mistake((_XY / _XX + _BELIEF) / 2,
                 'belief and data do not weigh the same; each has its own scale.'),
@@ -160,7 +162,8 @@ map_share = Exercise(
     ])
 
 _design = numpy.stack([numpy.ones(len(_x)), numpy.log(_x)], axis=1)
-(_INTERCEPT, _ELASTICITY), (_SQUARES,), _, _ = numpy.linalg.lstsq(_design, numpy.log(_y), rcond=None)
+(_INTERCEPT, _ELASTICITY), (_SQUARES,), *_ = numpy.linalg.lstsq(
+    _design, numpy.log(_y), rcond=None)
 _NLL_OF_LOG = 0.5 * math.log(_SQUARES / len(_x)) + 0.5 + _HALF_LOG_2PI
 _MEAN_LOG = numpy.log(_y).mean()
 _NLL = _NLL_OF_LOG + _MEAN_LOG
@@ -170,8 +173,8 @@ elasticity_and_nll = Exercise(
           'food. The loss is a little higher than that of section 2, with one parameter fewer.',
     mistakes=[
         Mistake([_NLL, _ELASTICITY], 'both numbers are right; the elasticity comes first.'),
-        Mistake([_ELASTICITY, _NLL_OF_LOG], 'this is the loss of log y. Its density is one per unit '
-                'of log y, and cannot be compared; D.LogNormal gives the density of y.'),
+        Mistake([_ELASTICITY, _NLL_OF_LOG], 'this is the loss of log y. Its density is one per '
+                'unit of log y, and cannot be compared; D.LogNormal gives the density of y.'),
         Mistake([_ELASTICITY, _NLL_OF_LOG - _MEAN_LOG], 'the density of y is that of log y divided '
                 'by y: the mean of log y enters with the other sign.'),
         Mistake([_ELASTICITY, -_NLL], 'the sign of the second number is wrong. A loss is minus the '

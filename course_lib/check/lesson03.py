@@ -82,7 +82,8 @@ log_likelihood = Exercise(
                 'log-likelihood.'),
         Mistake(lambda b, X, y, offset: -((y - numpy.exp(X @ b + offset)) ** 2).sum(),
                 'this is minus a sum of squared errors, which belongs to the Normal distribution.'),
-        Mistake(lambda b, X, y, offset: _log_likelihood(b, X, y, offset) + 2 * _log_factorial(y).sum(),
+        Mistake(lambda b, X, y, offset: (
+                    _log_likelihood(b, X, y, offset) + 2 * _log_factorial(y).sum()),
                 'the term with log y! is subtracted: y! stands in the denominator.'),
         exercise.log2(_log_likelihood),
     ])

@@ -20,7 +20,7 @@ share_without_visit = Exercise(
         Mistake(_RATE * _P0, 'this is the share with exactly one visit.'),
         Mistake(math.exp(_RATE), 'the exponent of e is minus the rate.'),
         Mistake(len(_data.visits) * _P0, 'this is a number of rows; divide it by all rows.'),
-        Mistake(100 * _P0, 'this is in percent; give it as a fraction.'),
+        Mistake(100 * _P0, 'this is in per cent; give it as a fraction.'),
         Mistake((_data.visits == 0).mean(), 'this is the share that was observed; what does the '
                 'formula say?'),
     ])
@@ -153,7 +153,7 @@ memory_gain = Exercise(
         Mistake(_gain(mean=lambda m, r, y: m), 'the mean changes too.'),
         Mistake(_gain_on(_first, _first, _first), 'this scores year 1 itself; year 2 is asked '
                 'for.'),
-        Mistake(_gain_on(_first, _second, _data.visits), 'the distribution was fitted to other rows; '
-                'fit it to year 1 of the people who have both years.'),
+        Mistake(_gain_on(_first, _second, _data.visits), 'the distribution was fitted to other '
+                'rows; fit it to year 1 of the people who have both years.'),
     ],
     rtol=0.01)

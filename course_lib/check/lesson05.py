@@ -1,4 +1,4 @@
-"""Exercises of lesson 5: Monte-Carlo error, two estimators of a slope, a baseline, a Gamma draw."""
+"""Exercises of lesson 5: Monte Carlo error, two estimators of a slope, a baseline, a Gamma draw."""
 import numpy
 from scipy import special
 

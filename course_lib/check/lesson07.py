@@ -271,7 +271,7 @@ share_read = Exercise(
           'compare ten evidences.',
     mistakes=[
         Mistake(1 - _SHARE, 'this is the share that is read wrongly.'),
-        Mistake(100 * _SHARE, 'this is in percent; give it as a fraction.'),
+        Mistake(100 * _SHARE, 'this is in per cent; give it as a fraction.'),
         Mistake(len(_test.labels) * _SHARE, 'this is a number of pictures; divide it by all 382.'),
         Mistake(_share(_scores(_train, _train), _train), 'this is the share on the training '
                 'pictures; the test pictures are asked for.'),

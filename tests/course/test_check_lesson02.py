@@ -32,7 +32,8 @@ def changed(square=0.5, log=1., constant=0.5 * np.log(2 * np.pi), power=1.):
 
 
 def scale_for_log_scale(loc, log_scale, y):
-    return np.mean(((y - loc) / log_scale) ** 2 / 2 + np.log(abs(log_scale)) + np.log(2 * np.pi) / 2)
+    z = (y - loc) / log_scale
+    return np.mean(z ** 2 / 2 + np.log(abs(log_scale)) + np.log(2 * np.pi) / 2)
 
 
 def rate(n, tau):
@@ -72,7 +73,8 @@ MEAN_LOG = np.log(y).mean()
 
 CASES = [
     (lesson02.normal_nll, nll, 'Correct.'),
-    (lesson02.normal_nll, lambda m, s, y: -F.mean(D.Normal(m, log_scale=s).log_prob(y)), 'Correct.'),
+    (lesson02.normal_nll, lambda m, s, y: -F.mean(D.Normal(m, log_scale=s).log_prob(y)),
+     'Correct.'),
     (lesson02.normal_nll, lambda m, s, y: -stats.norm(m, np.exp(s)).logpdf(y).mean(), 'Correct.'),
     (lesson02.normal_nll, lambda m, s, y: ..., 'the function returns nothing'),
     (lesson02.normal_nll, ..., NOT_YET),
@@ -148,7 +150,8 @@ CASES = [
     (lesson02.map_share, (x[five] @ y[five]) / (x[five] @ x[five] + 36), 'centred at 0'),
     (lesson02.map_share, (x[five] @ y[five] / 0.3 + 12) / (x[five] @ x[five] / 0.3 + 20),
      'the squares of both'),
-    (lesson02.map_share, (x[five] @ y[five] * 400 + 0.6 / 0.09) / (x[five] @ x[five] * 400 + 1 / 0.09),
+    (lesson02.map_share,
+     (x[five] @ y[five] * 400 + 0.6 / 0.09) / (x[five] @ x[five] * 400 + 1 / 0.09),
      'has next to no weight'),
     (lesson02.map_share, (x[five] @ y[five] / 0.45 + 240) / (x[five] @ x[five] / 0.45 + 400),
      'divide the log prior by five too'),

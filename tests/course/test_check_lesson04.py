@@ -77,7 +77,7 @@ CASES = [
     (lesson04.share_without_visit, 2.86 * math.exp(-2.86), 'exactly one visit'),
     (lesson04.share_without_visit, math.exp(2.86), 'minus the rate'),
     (lesson04.share_without_visit, 20190 * math.exp(-2.86), 'a number of rows'),
-    (lesson04.share_without_visit, 5.727, 'in percent'),
+    (lesson04.share_without_visit, 5.727, 'in per cent'),
     (lesson04.share_without_visit, 6308 / 20190, 'that was observed'),
     (lesson04.share_without_visit, 0.5, 'too large'),
 

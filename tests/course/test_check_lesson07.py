@@ -214,7 +214,7 @@ CASES = [
     (lesson07.share_read, np.float32(SHARE), 'Correct.'),
     (lesson07.share_read, ..., NOT_YET),
     (lesson07.share_read, 1 - SHARE, 'read wrongly'),
-    (lesson07.share_read, 100 * SHARE, 'in percent'),
+    (lesson07.share_read, 100 * SHARE, 'in per cent'),
     (lesson07.share_read, round(382 * SHARE), 'divide it by all 382'),
     (lesson07.share_read, share(read=TRAIN), 'the test pictures are asked for'),
     (lesson07.share_read, share(learned=TEST), 'fitted to the test pictures'),

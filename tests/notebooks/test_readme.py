@@ -6,7 +6,7 @@ import nbformat
 
 def test_the_table_of_lessons_is_complete_and_its_times_are_the_measured_ones(root):
     text = (root / 'README.md').read_text(encoding='utf-8')
-    rows = re.findall(r'^\| (\d+) \| \[(.*?)\]\((.*?)\) \| (\d+ s) \|$', text, flags=re.M)
+    rows = re.findall(r'^\| (\d+) \| \[(.*?)\]\((.*?)\) \| (\d+ s) \|', text, flags=re.M)
     paths = sorted((root / 'notebooks').glob('[0-9]*.ipynb'))
     assert [row[2] for row in rows] == [f'notebooks/{path.name}' for path in paths]
     for (number, title, _, seconds), path in zip(rows, paths, strict=True):
@@ -19,7 +19,7 @@ def test_the_table_of_lessons_is_complete_and_its_times_are_the_measured_ones(ro
 def test_every_path_and_make_target_it_names_exists(root):
     text = (root / 'README.md').read_text(encoding='utf-8')
     for target in re.findall(r'\]\(([^)]+)\)', text):
-        assert (root / target).exists(), target
+        assert target.startswith('https:') or (root / target).exists(), target
     for path in re.findall(r'`([a-z_]+/[a-z_/]*)`', text):
         assert (root / path).is_dir(), path
     targets = re.findall(r'^(\w+):', (root / 'Makefile').read_text(), flags=re.M)
