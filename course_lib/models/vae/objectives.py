@@ -6,7 +6,7 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions.kl import has_closed_form
-from course_lib.numerics.elementwise import Elementwise
+from course_lib.numerics.node import Node
 
 
 class _Loss(chainer.Chain):
@@ -41,18 +41,27 @@ class _Loss(chainer.Chain):
         return distribution
 
 
-class _MeanDifference(Elementwise):
-    """(beta x - y) / n, to be summed: the mean over all n elements, in one node."""
+class _MeanDifference(Node):
+    """beta mean(x) - mean(y), in one node."""
 
-    def __init__(self, beta, n):
+    def __init__(self, beta):
         super().__init__()
-        self.beta, self.n = float(beta), n
+        self.beta = float(beta)
 
-    def value(self, x, y):
-        return (self.beta * x - y) / self.n
+    def forward(self, inputs):
+        x, y = inputs
+        xp = chainer.backend.get_array_module(x)
+        return xp.asarray(self.beta * x.mean() - y.mean(), x.dtype),
 
-    def partials(self, x, y):
-        return [lambda: self.beta / self.n, lambda: -1 / self.n]
+    def backward(self, indexes, grad_outputs):
+        g, = grad_outputs
+        if not chainer.config.enable_backprop:
+            g = g.array
+        spread = F.broadcast_to if chainer.config.enable_backprop else (
+            chainer.backend.get_array_module(g).broadcast_to)
+        factors = self.beta, -1.
+        return tuple([chainer.as_variable(spread(g * (factors[i] / math.prod(shape)), shape))
+                      for i in indexes for shape in [self.inputs[i].shape]])
 
 
 class AvgELBOLoss(_Loss):
@@ -108,7 +117,7 @@ class AvgELBOLoss(_Loss):
         q_z, z, p_x = self._encode_and_decode(x, rng)
         log_likelihood = p_x.log_prob(x)                     # (k, n)
         kl, penalty = self.penalty(q_z, self.prior(), z)
-        loss = _MeanDifference(self.beta, log_likelihood.size).summed(2)(penalty, log_likelihood)
+        loss = _MeanDifference(self.beta).apply((penalty, log_likelihood))[0]
         chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
                         'kl_penalty': kl.array.mean()}, self)
         return loss
