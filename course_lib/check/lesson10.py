@@ -40,6 +40,11 @@ two_clocks = Exercise(
         Mistake([_CLOCKS[1], _CLOCKS[1]], 'a launch does not wait for the work.'),
         Mistake([_CLOCKS[0], _CLOCKS[0] + _KERNELS * _WORK], 'while the GPU works on one kernel, '
                 'Python queues the next: only the first launch is waited for.'),
+        Mistake([_CLOCKS[0], (_KERNELS + 1) * _WORK], 'after the first launch, the GPU works on '
+                '100 kernels, no more.'),
+        Mistake([_CLOCKS[0] + _LAUNCH, _CLOCKS[1]], 'count the launches: there are 100.'),
+        Mistake([_CLOCKS[0] - _LAUNCH, _KERNELS * _WORK], 'count the launches: there are 100, and '
+                'the GPU begins after the first.'),
         Mistake([c * 1e-6 for c in _CLOCKS], 'this is in seconds; give microseconds.'),
         Mistake([c * 1e-3 for c in _CLOCKS], 'this is in milliseconds; give microseconds.'),
     ])
@@ -114,7 +119,8 @@ _STEPS, _LAUNCHES = 15, 200
 _FLOOR = _STEPS * _LAUNCHES * 5e-6 * 120
 epochs_floor = Exercise(
     right=_FLOOR,
-    shows='No GPU gets below it, however many cores it has. Larger batches do, or fewer kernels.',
+    shows='No GPU gets below it, however many cores it has. Larger batches do, fewer kernels, or a '
+          'recorded step.',
     mistakes=[
         Mistake(_FLOOR / 120, 'this is one epoch.'),
         Mistake(_FLOOR / _STEPS, 'an epoch has many steps, one for each batch.'),
@@ -148,7 +154,8 @@ def _probes():
     z = (4 * rng.standard_normal((3, 784))).astype(numpy.float16)
     far = numpy.where(x[:2] == 1, -90, 90).astype(numpy.float16)   # sums beyond 65504
     tiny = numpy.full((2, 3), 9, numpy.float16)
-    return (x, z), (x[:2], far), (numpy.ones((2, 3), numpy.float16), tiny)
+    ones = numpy.ones((2, 3), numpy.float16)
+    return (x, z), (x[:2], far), (ones, tiny), (ones, -10 * tiny)   # the last: e^90, a small sum
 
 
 half_log_prob = Exercise(
@@ -219,6 +226,17 @@ def _python_only(launch, work, waits):
     return launch * len(work)
 
 
+def _queued_too_early(launch, work, waits):
+    """Takes a kernel to be queued when its launch begins."""
+    python = gpu = 0.
+    for seconds, is_waiting in zip(work, waits):
+        gpu = max(gpu, python) + seconds
+        python += launch
+        if is_waiting:
+            python = max(python, gpu)
+    return max(python, gpu)
+
+
 def _before(launch, work, waits):
     """Waits before the kernel instead of after it."""
     python = gpu = 0.
@@ -237,11 +255,16 @@ finish_time = Exercise(
     right=_finish,
     probes=_WORK_PROBES,
     shows='Waiting makes the two take turns. Without it they overlap, and the slower one sets the '
-          'pace.',
+          f'pace: {1e6 * _finish(5e-6, [4e-6] * 200, [True] * 200):,.0f} µs against '
+          f'{1e6 * _finish(5e-6, [4e-6] * 200, [False] * 200):,.0f}.',
     mistakes=[
         Mistake(_never, 'after a kernel with waits true, Python does not go on before the GPU has '
                 'finished it.'),
         Mistake(_always, 'Python waits only where waits is true.'),
+        Mistake(_queued_too_early, 'a kernel is queued when its launch is over: the first at '
+                'launch, not at 0.'),
+        Mistake(lambda launch, work, waits: max(launch * len(work), sum(work)), 'this is the pace; '
+                'the first kernel begins after a launch, and where Python waits they take turns.'),
         Mistake(_before, 'Python waits after the kernel, not before it.'),
         Mistake(_idle_forgotten, 'a kernel cannot start before Python has queued it, even if the '
                 'GPU is idle.'),

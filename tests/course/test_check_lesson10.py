@@ -24,6 +24,12 @@ def half_summed_in_float16(x, logit):
         return each.sum(axis=1)
 
 
+def half_by_way_of_p(x, logit):
+    """In float32, through a probability that rounds to 0."""
+    p = 1 / (1 + np.exp(-np.float32(logit)))
+    return np.log(np.where(x == 1, p, 1 - p)).sum(axis=1)
+
+
 def half_plain(x, logit):
     with np.errstate(all='ignore'):
         p = 1 / (1 + np.exp(-logit))
@@ -43,6 +49,17 @@ def finish(launch, work, waits):
         if is_waiting:
             queued = free
     return free
+
+
+def finish_queued_too_early(launch, work, waits):
+    """Queues a kernel when its launch begins."""
+    python = gpu = 0.
+    for seconds, is_waiting in zip(work, waits):
+        gpu = max(gpu, python) + seconds
+        python += launch
+        if is_waiting:
+            python = max(python, gpu)
+    return max(python, gpu)
 
 
 def finish_never_waiting(launch, work, waits):
@@ -104,6 +121,9 @@ CASES = [
     (lesson10.two_clocks, [500, 5500], 'only the first launch'),
     (lesson10.two_clocks, [500, 5000], 'cannot begin before'),
     (lesson10.two_clocks, [5, 5005], 'one after the other'),
+    (lesson10.two_clocks, [500, 5050], 'works on 100 kernels, no more'),
+    (lesson10.two_clocks, [505, 5005], 'count the launches: there are 100.'),
+    (lesson10.two_clocks, [495, 5000], 'the GPU begins after the first'),
     (lesson10.two_clocks, [500, 550], 'each takes longer'),
     (lesson10.two_clocks, [5005, 5005], 'does not wait for the work'),
     (lesson10.two_clocks, [500e-6, 5005e-6], 'in seconds'),
@@ -172,6 +192,7 @@ CASES = [
     (lesson10.half_log_prob, lambda x, z: None, 'the function returns nothing'),
     (lesson10.half_log_prob, half_summed_in_float16, 'Add up in float32'),
     (lesson10.half_log_prob, half_plain, 'a NaN or an infinity'),
+    (lesson10.half_log_prob, half_by_way_of_p, 'a NaN or an infinity'),
     (lesson10.half_log_prob, half_overflowing, 'a NaN or an infinity'),
     (lesson10.half_log_prob, lambda x, z: -half(x, z), 'the sign is wrong'),
     (lesson10.half_log_prob, lambda x, z: half(x, z) / x.shape[1], 'the mean over the pixels'),
@@ -196,6 +217,9 @@ CASES = [
     (lesson10.finish_time, finish_of_parallel_kernels, 'the one before it'),
     (lesson10.finish_time, lambda launch, work, waits: launch * len(work), 'has queued all'),
     (lesson10.finish_time, lambda launch, work, waits: sum(work), 'the launches take time'),
+    (lesson10.finish_time, lambda launch, work, waits: max(launch * len(work), sum(work)),
+     'this is the pace'),
+    (lesson10.finish_time, finish_queued_too_early, 'the first at launch, not at 0'),
     (lesson10.finish_time, lambda launch, work, waits: work, 'the shape is'),
 ]
 

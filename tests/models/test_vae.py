@@ -435,6 +435,31 @@ def test_bad_codes():
         parts()[1](np.zeros((4, 3), np.float32))
 
 
+def test_mixed_precision_gives_each_parameter_a_gradient_of_its_own_dtype():
+    with chainer.using_config('dtype', chainer.mixed16):
+        loss = vae.AvgELBOLoss(*parts(), k=2)
+        y = loss(GREY.round().astype(np.float16))
+        loss.cleargrads()
+        y.backward()
+    for parameter in loss.params():
+        assert parameter.dtype == parameter.grad.dtype == np.float16
+
+
+def test_the_loss_can_be_differentiated_twice():
+    loss = vae.AvgELBOLoss(*parts(), beta=0.5)
+    y = loss(GREY.round(), rng=np.random.default_rng(0))
+    b = loss.decoder.output.b
+    g, = chainer.grad([y], [b], enable_double_backprop=True)
+    second, = chainer.grad([chainer.functions.sum(g)], [b])
+    eps, results = np.float32(1e-2), []
+    for sign in 1, -1:
+        b.array += sign * eps
+        y = loss(GREY.round(), rng=np.random.default_rng(0))
+        results.append(chainer.grad([y], [b])[0].array.sum())
+        b.array -= sign * eps
+    assert second.array.sum() == pytest.approx((results[0] - results[1]) / (2 * eps), rel=2e-2)
+
+
 # -- on a GPU -------------------------------------------------------------------------------
 
 needs_gpu = pytest.mark.skipif(not devices.choose().is_gpu, reason='no GPU answers')

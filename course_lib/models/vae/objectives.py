@@ -51,17 +51,19 @@ class _MeanDifference(Node):
     def forward(self, inputs):
         x, y = inputs
         xp = chainer.backend.get_array_module(x)
-        return xp.asarray(self.beta * x.mean() - y.mean(), x.dtype),
+        return xp.asarray(self.beta * x.mean() - y.mean(), numpy.result_type(x, y)),
 
     def backward(self, indexes, grad_outputs):
         g, = grad_outputs
+        spread, cast = F.broadcast_to, F.cast
         if not chainer.config.enable_backprop:
-            g = g.array
-        spread = F.broadcast_to if chainer.config.enable_backprop else (
-            chainer.backend.get_array_module(g).broadcast_to)
-        factors = self.beta, -1.
-        return tuple([chainer.as_variable(spread(g * (factors[i] / math.prod(shape)), shape))
-                      for i in indexes for shape in [self.inputs[i].shape]])
+            g, cast = g.array, lambda array, dtype: array.astype(dtype, copy=False)
+            spread = chainer.backend.get_array_module(g).broadcast_to
+        gradients = []
+        for i in indexes:
+            node, factor = self.inputs[i], (self.beta, -1.)[i] / math.prod(self.inputs[i].shape)
+            gradients.append(chainer.as_variable(spread(cast(g * factor, node.dtype), node.shape)))
+        return tuple(gradients)
 
 
 class AvgELBOLoss(_Loss):
