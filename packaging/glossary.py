@@ -1,4 +1,4 @@
-"""Brings the glossary up to date: sorts it, and links each term to where it is first used.
+"""Brings the glossary up to date: sorts it, links each term to its first use, and adds references.
 
     python packaging/glossary.py
 
@@ -10,6 +10,9 @@ What follows the full stop of the last sentence is written by this program: a li
 of the lesson in which one of the names is used first, of all prose but the box at the top and the
 further reading. A word that also occurs in another sense says which words to look for, at the end
 of the line: ``<!-- first: is called the gate -->``.
+
+This program also writes the lines ``**other name**. → term``, one for each other name that does not
+begin as its term does, and so stands elsewhere in the alphabet.
 """
 import pathlib
 import re
@@ -24,6 +27,7 @@ import notebooks
 GLOSSARY = notebooks.NOTEBOOKS / 'glossary.md'
 ENTRY = re.compile(r'\*\*(?P<term>[^*]+)\*\*(?: \((?P<also>.*?)\))?\. (?P<meaning>.+?)'
                    r'(?: → \[[^\]]*\]\([^)]*\))?(?: <!-- first: (?P<first>.+) -->)?')
+REFERENCE = re.compile(r'\*\*[^*]+\*\*\. → [^[]+')
 
 
 class Entry(NamedTuple):
@@ -104,14 +108,14 @@ def first_use(entry, lessons):
 
 
 def entries(text):
-    """All entries of a glossary, in the order in which they stand.
+    """All entries of a glossary, in the order in which they stand, without its references.
 
     Raises:
         ValueError: If a line that starts as an entry does not go on as one.
     """
     found = []
     for line in text.splitlines():
-        if line.startswith('**'):
+        if line.startswith('**') and not REFERENCE.fullmatch(line):
             match = ENTRY.fullmatch(line)
             if not match:
                 raise ValueError(f'glossary: an entry reads "**term** (other names). Meaning."; '
@@ -121,23 +125,34 @@ def entries(text):
     return found
 
 
-def key(entry):
-    """What entries are sorted by: the letters of the term, whatever its case."""
-    return re.sub(r'[^a-z0-9]+', ' ', entry.term.casefold().replace('β', 'beta'))
+def key(name):
+    """What names are sorted by: their letters and digits from the first letter on, in any case."""
+    return re.sub(r'^[^a-z]+|(?<=[a-z0-9])[^a-z0-9]+', lambda found: ' ' * bool(found.start()),
+                  name.casefold().replace('β', 'beta'))
+
+
+def references(found):
+    """The other names whose first four letters are not their term's, as a list of (name, term)."""
+    return [(name, entry.term) for entry in found for name in entry.also
+            if not key(entry.term).startswith(key(name)[:4])]
 
 
 def updated(text, lessons):
-    """A glossary, sorted by letter, with the link of each entry to its first use."""
+    """A glossary, sorted by letter, with references and each entry's link to its first use."""
     introduction = re.split(r'^(?:\*\*|## )', text, maxsplit=1, flags=re.M)[0].rstrip()
-    lines, letter = [introduction], None
-    for entry in sorted(entries(text), key=key):
-        if key(entry)[0] != letter:
-            letter = key(entry)[0]
-            lines.append(f'## {letter.upper()}')
+    found = entries(text)
+    unsorted = [(name, f'**{name}**. → {term}') for name, term in references(found)]
+    for entry in found:
         also = f' ({", ".join(entry.also)})' if entry.also else ''
         first = f' <!-- first: {entry.first} -->' if entry.first else ''
         link = first_use(entry, lessons).link
-        lines.append(f'**{entry.term}**{also}. {entry.meaning} → {link}{first}')
+        unsorted.append((entry.term, f'**{entry.term}**{also}. {entry.meaning} → {link}{first}'))
+    lines, letter = [introduction], None
+    for name, line in sorted(unsorted, key=lambda pair: key(pair[0])):
+        if key(name)[0] != letter:
+            letter = key(name)[0]
+            lines.append(f'## {letter.upper()}')
+        lines.append(line)
     return '\n\n'.join(lines) + '\n'
 
 

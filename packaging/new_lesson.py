@@ -85,7 +85,7 @@ ORACLE = '''\
 
 ANSWER = '''\
 ### BEGIN SOLUTION
-{name} = 0.25
+{name} = {right}
 ### END SOLUTION
 check.lesson{number}.{name}({name})'''
 
@@ -123,16 +123,27 @@ from course_lib.check.exercise import Exercise, Mistake
 
 # TODO for each exercise: the right answer, computed; what it shows; and a hint for every mistake
 # that you can think of.
-_RIGHT = 0.5 ** 2
-first, second, one_star, two_stars, three_stars = (
-    Exercise(
-        right=_RIGHT,
-        shows='TODO one sentence.',
-        mistakes=[
-            exercise.log_probability(_RIGHT),
-            Mistake(1 - _RIGHT, 'TODO this is the probability of the opposite.'),
-        ])
-    for _ in range(5))
+_HEADS = 0.5
+_TWO_HEADS = _HEADS ** 2
+first = Exercise(
+    right=_TWO_HEADS,
+    shows='TODO one sentence.',
+    mistakes=[
+        exercise.log_probability(_TWO_HEADS),
+        Mistake(1 - _TWO_HEADS, 'TODO this is the probability of the opposite.'),
+        Mistake(2 * _HEADS, 'TODO this is the sum; independent probabilities multiply.'),
+    ])
+
+_VARIANCE = _HEADS * (1 - _HEADS)
+second = Exercise(
+    right=[_HEADS, _VARIANCE],
+    shows='TODO one sentence.',
+    mistakes=[
+        Mistake([_VARIANCE, _HEADS], 'TODO both numbers are right; the mean comes first.'),
+        Mistake([_HEADS, _VARIANCE ** 0.5], 'TODO the second number is the standard deviation.'),
+    ])
+
+one_star = two_stars = three_stars = first  # TODO a definition of its own for each
 '''
 
 TEST = '''\
@@ -152,7 +163,14 @@ CASES = [
     (lesson{number}.first, ..., NOT_YET),
     (lesson{number}.first, np.log(0.25), 'the logarithm of the probability'),
     (lesson{number}.first, 0.75, 'of the opposite'),
+    (lesson{number}.first, 1., 'this is the sum'),
     (lesson{number}.first, 9., 'too large'),
+
+    (lesson{number}.second, [0.5, 0.25], 'Correct.'),
+    (lesson{number}.second, np.float32([0.5, 0.25]), 'Correct.'),
+    (lesson{number}.second, ..., NOT_YET),
+    (lesson{number}.second, [0.25, 0.5], 'the mean comes first'),
+    (lesson{number}.second, [0.5, 0.5], 'standard deviation'),
 ]
 
 
@@ -162,7 +180,7 @@ def test_verdict(exercise, answer, expected):
 
 
 def test_no_hint_gives_the_answer_away():
-    assert_no_hint_gives_the_answer_away(lesson{number}.first)
+    assert_no_hint_gives_the_answer_away(lesson{number}.first, lesson{number}.second)
 '''
 
 
@@ -179,7 +197,8 @@ def cells(name, badge, set_up):
     md, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
 
     def answer(exercise):
-        return code(ANSWER.format(name=exercise, number=number))
+        right = '[0.5, 0.25]' if exercise == 'second' else '0.25'
+        return code(ANSWER.format(name=exercise, right=right, number=number))
 
     first = code(set_up)
     first.metadata['tags'] = ['nbval-ignore-output']
@@ -236,6 +255,13 @@ def create(name, root=ROOT):
     return written
 
 
+def warning(name, root=ROOT):
+    """A sentence to its author if a lesson to be made is not the next one, else ''."""
+    last = max(int(path.name[:2]) for path in root.glob('notebooks/solutions/[0-9][0-9]_*.ipynb'))
+    return '' if int(name[:2]) == last + 1 else (
+        f'The last lesson is {last}: do you mean {last + 1:02d}?')
+
+
 def with_row(readme, name, title):
     """The README with a row for a new lesson, after the row of the lesson before it."""
     number = int(name[:2])
@@ -251,9 +277,12 @@ def main(arguments):
     if len(arguments) != 1:
         sys.exit('Name the lesson: make lesson NAME=12_verb_noun')
     try:
+        doubt = warning(arguments[0]) if NAME.fullmatch(arguments[0]) else ''
         written = create(arguments[0])
     except ValueError as error:
         sys.exit(str(error))
+    if doubt:
+        print(doubt, file=sys.stderr)
     for path in written:
         print(path.relative_to(ROOT).as_posix())
     print(STEPS.format(number=arguments[0][:2]))

@@ -6,9 +6,10 @@
 
 Both stand in one place, the table ``[tool.course]`` of ``pyproject.toml``. Without
 ``--repository`` the address is that of the clone's ``origin``, if that is on GitHub. From the two
-follow the set-up cell of each lesson, which fetches that release in Google Colab, and the badges
-that open a lesson there, in its first cell and in the README's table. Only these are rewritten,
-and stored outputs stay. Nothing is written if one of the files cannot be understood.
+follow the set-up cell of each lesson, which fetches that release in Google Colab; the badges that
+open a lesson there, in its first cell and in the README's table; and the address that the README
+says to clone. Only these are rewritten, and stored outputs stay. Nothing is written if one of the
+files cannot be understood.
 """
 import argparse
 import pathlib
@@ -131,7 +132,8 @@ def _pyproject(text, repository, tag, _):
 
 
 def _readme(text, repository, tag, _):
-    """Gives each row of the table of lessons its badge, in the fourth column."""
+    """The address to clone; and each row of the table of lessons gets its badge, in column four."""
+    text = re.sub(r'(?<=^    git clone )\S+', repository, text, flags=re.M)
     row = re.compile(r'^(\| \d+ \| \[[^]]*\]\((notebooks/[^)]+)\) \| [^|\n]* \|).*$', re.M)
     return row.sub(lambda found: f'{found[1]} {badge(repository, tag, found[2])} |', text)
 

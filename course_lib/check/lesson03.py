@@ -203,7 +203,8 @@ _WITHOUT_REPEATS = math.sqrt(1 / (math.e - 1))
 bootstrap_error = Exercise(
     right=_BY_PERSON,
     shows='That is four times what the Poisson model claims: its narrow interval was an illusion. '
-          'Part of it is that people differ, part that visits are more scattered than Poisson.',
+          "Part of it is that visits scatter more than Poisson, part that one person's years are "
+          'alike.',
     mistakes=[
         Mistake(_POISSON_ERROR, 'this is the standard error that the Poisson model claims; '
                 'resample people instead.'),

@@ -50,7 +50,7 @@ _DISPERSION = _kicks.var() / _kicks.mean()
 kick_dispersion = Exercise(
     right=_DISPERSION,
     shows='For 280 Poisson counts this ratio scatters around 1 with a standard deviation of about '
-          '0.085, the root of 2 / 280. So chance alone explains it.',
+          '0.085, the root of 2 / 280. So chance alone could explain it.',
     mistakes=[
         Mistake(1 / _DISPERSION, 'this is the mean over the variance.'),
         Mistake(_kicks.std() / _kicks.mean(), 'this is the standard deviation over the mean; the '

@@ -3,7 +3,10 @@ import importlib.util
 import pathlib
 import sys
 
+from docutils import nodes
+
 sys.path.append(str(pathlib.Path(__file__).resolve().parent))
+import website  # noqa: E402
 
 project = 'Probability distributions in deep learning, with Chainer'
 author = 'The authors of the course'
@@ -43,6 +46,7 @@ mathjax3_config = {
 
 def setup(app):
     """Connects what the theme leaves to be mended; Sphinx calls it."""
+    app.connect('doctree-read', formulas_side_by_side)
     app.connect('html-page-context', without_headings_in_menu, priority=900)  # after the theme's
 
 
@@ -50,3 +54,14 @@ def without_headings_in_menu(app, pagename, templatename, context, doctree):
     """The menu's captions are no headings of the page: a heading needs a level, and h1 is first."""
     tree = context.get('furo_navigation_tree', '')
     context['furo_navigation_tree'] = tree.replace(' role="heading"', '')
+
+
+def formulas_side_by_side(app, doctree):
+    r"""A display of several statements, with \qquad between them, wraps on a narrow screen."""
+    for display in list(doctree.findall(nodes.math_block)):
+        parts = website.statements(display.astext())
+        if len(parts) > 1:
+            row = nodes.container(classes=['formulas'])
+            for part in parts:
+                row += nodes.math_block(part, part, **{**display.attributes, 'ids': []})
+            display.replace_self(row)

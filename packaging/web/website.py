@@ -33,6 +33,12 @@ RENAMED = {'README.md': 'index.md', 'LICENSE': 'LICENSE.md'}
 LINK = re.compile(r'\]\(([^)\s#]+)(#[^)\s]*)?\)')
 PICTURE = re.compile(r'!\[[^\]]*\]\(([^):]+)\)')
 PICTURE_AS_LINK = re.compile(r'\[!\[([^\]]*)\]\([^)]+\)\]\(([^)]+)\)')
+PUNCTUATION = re.compile(r'([!-/:-@\[-`{-~])')
+TERM = re.compile(r'^\*\*(.+?)\*\*', flags=re.M)
+PLACEHOLDER = '/your_name/'  # as in packaging/release.py: the course has no address yet
+SLIDERS = {
+    'cell_type': 'markdown', 'metadata': {},
+    'source': '*The sliders work in JupyterLab and Colab; this is their first position.*'}
 
 
 # --- The pages ------------------------------------------------------------------
@@ -110,7 +116,8 @@ def markdown(text, name):
 
     A link to a page or a picture of the site stays as it is, one to another file leads to the
     repository. A picture that is a link, as Colab's badge is, becomes words: it would come from
-    elsewhere.
+    elsewhere. While the course has no address the badges lead nowhere, and are left out. So is
+    the README's advice on building the site, and the glossary gets an anchor for each term.
 
     Args:
         text (str): The Markdown.
@@ -130,14 +137,44 @@ def markdown(text, name):
             return match[0]
         kind = 'tree' if (ROOT / path).is_dir() else 'blob'
         return f']({repository()}/{kind}/main/{path}{match[2] or ""})'
-    return LINK.sub(target, PICTURE_AS_LINK.sub(r'[\1](\2)', text))
+    is_published = PLACEHOLDER not in repository()
+    if not is_published:
+        text = without_column(text, 'Colab')
+    if name == 'README.md':
+        text = without_paragraph(text, 'To read only')
+    if name == 'notebooks/glossary.md':
+        text = glossary(text)
+    text = PICTURE_AS_LINK.sub(lambda picture: f'[{picture[1]}]({picture[2]})'
+                               if is_published or 'Colab' not in picture[1] else '', text)
+    return LINK.sub(target, text)
+
+
+def without_paragraph(text, beginning):
+    """The Markdown without the paragraphs that begin like this; there may be none."""
+    return re.sub(rf'^{re.escape(beginning)}.*\n(?:.+\n)*\n*', '', text, flags=re.M)
+
+
+def without_column(text, title):
+    """The Markdown without the last column of the tables where it has this title."""
+    return re.sub(rf'^\|.*\| {re.escape(title)} \|\n(?:\|.*\n)+',
+                  lambda table: re.sub(r'\|[^|\n]*\|$', '|', table[0], flags=re.M), text,
+                  flags=re.M)
+
+
+def glossary(text):
+    """The glossary with an anchor for each term, and a row of its letters before the first."""
+    letters = re.findall(r'^## (\S)$', text, flags=re.M)
+    row = ' '.join(f'[{letter}](#{letter})' for letter in letters)
+    text = TERM.sub(lambda term: f'<dfn id="{anchor(term[1])}">{term[0]}</dfn>', text)
+    return text.replace('\n## ', f'\n```{{container}} letters\n{row}\n```\n\n## ', 1)
 
 
 def notebook(text, name):
     """A notebook for the web.
 
-    Its figures get their alternative text, the set-up cell is folded, and a worked version says
-    so in its title.
+    Its figures get their sentence, as alternative text and below, and lead to the full-size
+    picture. Below those with sliders stands that they are still here. The set-up cell is folded,
+    and a worked version says so in its title.
 
     Args:
         text (str): The notebook's JSON.
@@ -153,12 +190,20 @@ def notebook(text, name):
             cell['source'] = markdown(''.join(cell['source']), name)
         for output in cell.get('outputs', []):
             for metadata in output.get('metadata', {}).values():
-                # MyST-NB takes an alternative text from the cell only; a cell has one figure.
-                cell['metadata']['mystnb'] = {'image': {'alt': metadata['alt']}}
+                # MyST-NB takes these from the cell only; a cell has one figure. Sphinx makes a
+                # link of a picture with a width; custom.css then says how wide it is.
+                cell['metadata']['mystnb'] = {
+                    'image': {'alt': metadata['alt'], 'width': '100%'},
+                    'figure': {'caption': PUNCTUATION.sub(r'\\\1', metadata['alt'])}}
+                if re.search(r'\bexplore\.', ''.join(cell['source'])):
+                    add_tag(cell, 'sliders')
             if '  ' not in ''.join(output.get('text', '  ')):  # no columns: lines may be broken
                 add_tag(cell, 'prose')
     if '/solutions/' in name:
         cells[0]['source'] = re.sub(r'^(# .*)$', r'\1 (worked)', cells[0]['source'], flags=re.M)
+    content['cells'] = [part for cell in cells for part in (
+        [cell, {**SLIDERS, 'id': f'{cell["id"]}-sliders'}]
+        if 'sliders' in cell['metadata'].get('tags', []) else [cell])]
     set_up = next(cell for cell in cells if cell['cell_type'] == 'code')
     add_tag(set_up, 'hide-cell')
     label = 'Set-up, the same in every lesson'
@@ -169,6 +214,19 @@ def notebook(text, name):
 def add_tag(cell, tag):
     """Adds a tag to a cell of a notebook."""
     cell['metadata']['tags'] = [*cell['metadata'].get('tags', []), tag]
+
+
+def statements(display):
+    r"""The parts of a display between those \qquad that stand in no group or environment."""
+    parts, depth = [''], 0
+    for token in re.findall(r'\\[A-Za-z]+|\\.|[^\\]', display, flags=re.S):
+        depth += token in ('{', '\\begin', '\\left')
+        depth -= token in ('}', '\\end', '\\right')
+        if token == '\\qquad' and depth == 0:
+            parts.append('')
+        else:
+            parts[-1] += token
+    return [part.strip() for part in parts if part.strip()]
 
 
 def anchor(title):

@@ -655,6 +655,7 @@ def _():
     C, a, transfer = 0.1, 5e-5, 0.002
     times = C / n + 2 * (n - 1) * a + 2 * (n - 1) / n * transfer
     yield n[times.argmin()], round(np.sqrt((C - 2 * transfer) / (2 * a)))
+    yield n[(times + 2 * (n - 1) / n * (C / 2 - transfer)).argmin()], 1   # where C = 2 m / B
     yield slope(lambda n: C / n + 2 * a * np.log2(n), C * np.log(2) / (2 * a), 1e-2), 0
 
 

@@ -12,7 +12,7 @@ import notebooks
 STRESS = {
     # 0 to 2
     'challenger', 'thermal distress', 'yes', 'via p', "chainer's class", 'ours', 'published fit',
-    'somewhere between one half and certain', 'two', 'and', 'on the test images', 'per franc',
+    'anywhere from about one half to certain', 'two', 'and', 'on the test images', 'per franc',
     'per thousand francs',
     # 3 and 4
     'coinsurance', 'deductible', 'corps-year', 'safer', 'their', 'logarithm', 'prove', 'not',
@@ -127,3 +127,25 @@ def test_an_update_sorts_links_and_changes_nothing_the_second_time():
                     f'## B\n\n**β-VAE**. In the middle. → {link}\n\n'
                     f'## Z\n\n**Zeta**. Last of all. → {link}\n')
     assert glossary.updated(once, lessons) == once
+
+
+def test_a_name_that_begins_unlike_its_term_has_a_line_that_refers_to_it():
+    lessons = [lesson('spread, sum')]
+    text = ('# T\n\n**spread** (spreading, 95 % variance, SUN). How far values lie.\n'
+            '**sum**. What is added up.\n**old name**. → gone\n')
+    once = glossary.updated(text, lessons)
+    assert re.findall(r'^(?:## .|\*\*[^.]*\.)(?: → [a-z].*)?', once, flags=re.M) == [
+        '## S', '**spread** (spreading, 95 % variance, SUN).', '**sum**.', '**SUN**. → spread',
+        '## V', '**95 % variance**. → spread']
+    assert glossary.updated(once, lessons) == once
+
+
+def test_names_under_another_letter_are_found_there(text):
+    lines = re.findall(r'^(?:## (.)|\*\*([^*]+)\*\*.*)$', text, flags=re.M)
+    letter, found = None, set()
+    for heading, name in lines:
+        letter = heading or letter
+        found.add((letter, name))
+    for place in ('V', 'variance'), ('L', 'Lasso'), ('C', 'checkpoint'), ('E', 'ELBO'), (
+            'V', 'VAE'), ('R', 'REINFORCE'), ('N', 'NLL'), ('K', 'KL'), ('I', '95 % interval'):
+        assert place in found

@@ -73,6 +73,16 @@ def test_an_impossible_name_is_refused_and_nothing_is_written(copy, name, messag
     assert sorted(copy.rglob('*')) == before
 
 
+def test_a_number_that_is_not_the_next_one_is_doubted(tmp_path):
+    folder = tmp_path / 'notebooks' / 'solutions'
+    folder.mkdir(parents=True)
+    for name in '00_start_here', '08_train_vae':
+        (folder / f'{name}.ipynb').touch()
+    assert new_lesson.warning('09_go_on', tmp_path) == ''
+    for name in '10_go_on', '07_go_back':
+        assert new_lesson.warning(name, tmp_path) == 'The last lesson is 8: do you mean 09?'
+
+
 def test_no_lesson_still_has_the_template_s_marks(root):
     paths = [*root.glob('notebooks/solutions/*.ipynb'), *root.glob('course_lib/check/*.py'),
              *root.glob('tests/course/test_check_*.py'), root / 'README.md']

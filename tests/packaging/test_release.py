@@ -49,6 +49,7 @@ def test_each_version_of_a_lesson_has_one_badge_and_it_points_to_itself(root):
         assert links == [start + path.relative_to(root).as_posix()]
     learners = [path for path in paths if path.parent.name == 'notebooks']
     readme = (root / 'README.md').read_text(encoding='utf-8')
+    assert f'    git clone {release.settings(root)[0]} course' in readme
     assert re.findall(LINK, readme) == [
         start + path.relative_to(root).as_posix() for path in learners]
 

@@ -13,6 +13,7 @@ import threading
 import urllib.parse
 
 import pytest
+import release
 import website
 
 CHROMIUM = next(filter(None, map(shutil.which, (
@@ -57,6 +58,12 @@ COLORS_OF_CODE = '''() => {
         + getComputedStyle(word.closest('.highlight')).backgroundColor);
     return [...new Set(pairs)];
 }'''
+# Every box of which more is to the right has a shadow there, and no other.
+MARKS_ARE_RIGHT = '''() => [...document.querySelectorAll(
+    'article :is(pre, div.math, span.math, .table-wrapper)')].every(box => {
+        const hidden = box.scrollWidth - box.clientWidth - box.scrollLeft;
+        return hidden > 1 == getComputedStyle(box).boxShadow.includes('inset');
+    })'''
 RAW_MATHEMATICS = r'''() => {
     const copy = document.querySelector('article').cloneNode(true);
     copy.querySelectorAll('pre, code, mjx-container, script').forEach(e => e.remove());
@@ -78,9 +85,68 @@ def test_a_link_leads_to_a_page_or_to_the_repository(monkeypatch):
         '[f](#here) `x[0](y)`')
 
 
-def test_a_badge_becomes_words():
+@pytest.fixture(params=[f'https://github.com/{owner}/course' for owner in
+                        (release.PLACEHOLDER, 'owner')])
+def is_published(request, monkeypatch):
+    """Sets one address of the repository after the other; tells whether it is a real one."""
+    monkeypatch.setattr(website, 'repository', lambda: request.param)
+    return release.PLACEHOLDER not in request.param
+
+
+def test_a_badge_becomes_words_once_there_is_an_address(is_published):
     badge = '[![Open in Colab](https://a.b/c.svg)](https://a.b/d)'
-    assert website.markdown(badge, 'README.md') == '[Open in Colab](https://a.b/d)'
+    words = '[Open in Colab](https://a.b/d)' if is_published else ''
+    assert website.markdown(f'# A\n\n{badge}\n\nB', 'README.md') == f'# A\n\n{words}\n\nB'
+    assert website.markdown(badge.replace('Colab', 'x'), 'README.md') == '[Open in x](https://a.b/d)'
+
+
+def test_the_lessons_lead_to_colab_once_there_is_an_address(is_published, tmp_path):
+    website.lay_out(tmp_path / 'source')
+    count = len(website.pages()['Lessons'])
+    front = (tmp_path / 'source' / 'index.md').read_text(encoding='utf-8')
+    assert front.count('[Open in Colab](') == is_published * count
+    assert ('| Colab |\n' in front) == is_published
+    readme = (website.ROOT / 'README.md').read_text(encoding='utf-8')
+    columns = [[row.count('|') for row in re.findall(r'^\| \d+ \|.*$', text, flags=re.M)]
+               for text in (readme, front)]
+    assert columns[0] == [n + (not is_published) for n in columns[1]]
+    for name in website.pages()['Lessons']:
+        cells = json.loads((tmp_path / 'source' / name).read_text(encoding='utf-8'))['cells']
+        assert cells[0]['source'].count('[Open in Colab](') == is_published, name
+
+
+def test_the_front_page_does_not_tell_how_to_build_it():
+    readme = (website.ROOT / 'README.md').read_text(encoding='utf-8')
+    front = website.markdown(readme, 'README.md')
+    assert 'build/web/index.html' not in front, (
+        'the paragraph that tells how to build the web edition must begin with "To read only"')
+    assert '\n## Lessons\n' in front and '\n## What is where\n' in front
+    assert website.without_paragraph('A\n\nTo b\nc\n\nD\n', 'To b') == 'A\n\nD\n'
+    assert website.without_paragraph('A\n\nD\n', 'To b') == 'A\n\nD\n'
+
+
+@pytest.mark.parametrize('display, parts', [
+    (r'a = b', [r'a = b']),
+    (r'a,\qquad b; \qquad c', ['a,', 'b;', 'c']),
+    (r'a,\quad b, \qquad\qquad c', [r'a,\quad b,', 'c']),
+    (r'\{a, \qquad b\}', [r'\{a,', r'b\}']),
+    (r'\text{if $a \qquad b$}', [r'\text{if $a \qquad b$}']),
+    (r'\left(a \qquad b\right) \qquad c', [r'\left(a \qquad b\right)', 'c']),
+    ('\\begin{aligned} a &= b, \\qquad c \\\\[1ex]\nd &= e \\end{aligned}',
+     ['\\begin{aligned} a &= b, \\qquad c \\\\[1ex]\nd &= e \\end{aligned}'])])
+def test_a_display_is_split_where_statements_end(display, parts):
+    assert website.statements(display) == parts
+
+
+def test_the_glossary_has_an_anchor_for_each_term_and_a_row_of_letters():
+    text = (website.ROOT / 'notebooks' / 'glossary.md').read_text(encoding='utf-8')
+    page = website.markdown(text, 'notebooks/glossary.md')
+    terms = re.findall(r'^\*\*(.+?)\*\*', text, flags=re.M)
+    anchors = re.findall(r'^<dfn id="([^" ]+)">\*\*(.+?)\*\*</dfn>', page, flags=re.M)
+    assert anchors == [(term.replace(' ', '-'), term) for term in terms]
+    assert len({anchor for anchor, _ in anchors}) == len(terms) >= 200
+    letters = re.findall(r'^## (.+)$', text, flags=re.M)
+    assert re.findall(r'\[(.)\]\(#\1\)', page.split('\n## ')[0]) == letters
 
 
 def test_a_page_has_the_notebooks_text_and_says_when_it_is_worked():
@@ -90,6 +156,20 @@ def test_a_page_has_the_notebooks_text_and_says_when_it_is_worked():
     assert [cell['source'] for cell in page['cells'] if cell['cell_type'] == 'code'] == (
         [cell['source'] for cell in stored['cells'] if cell['cell_type'] == 'code'])
     assert page['cells'][0]['source'].splitlines()[0].endswith(' (worked)')
+
+
+def test_a_line_below_the_sliders_says_where_they_work():
+    names = [name for name in SOURCES if name.endswith('.ipynb')]
+    found = 0
+    for name in names:
+        text = (website.ROOT / name).read_text(encoding='utf-8')
+        cells = json.loads(website.notebook(text, name))['cells']
+        for cell, following in zip(cells, cells[1:]):
+            if cell['cell_type'] == 'code':
+                has_sliders = 'explore.' in ''.join(cell['source'])
+                assert has_sliders == (following['source'] == website.SLIDERS['source']), name
+                found += has_sliders
+    assert found >= 10
 
 
 # --- The site ---------------------------------------------------------------------
@@ -182,6 +262,7 @@ def test_page_in_the_browser(browser, address, name):
             element.getBoundingClientRect().right > 361 && !element.closest(
                 'pre, .math, .table-wrapper')).map(element => element.outerHTML.slice(0, 200))''')
         assert narrow == []
+        page.wait_for_function(MARKS_ARE_RIGHT)
 
         page.set_viewport_size({'width': 1280, 'height': 900})
         colors = {}
@@ -206,8 +287,9 @@ def test_every_figure_of_the_notebooks_is_on_its_page(site):
             outputs = [output for cell in cells for output in cell.get('outputs', [])]
             wanted = [output['metadata']['image/png']['alt'] for output in outputs
                       if 'image/png' in output.get('data', {})]
-            got = parsed(site / pathlib.PurePosixPath(name).with_suffix('.html')).alts
-            assert got == wanted, name
+            page = parsed(site / pathlib.PurePosixPath(name).with_suffix('.html'))
+            assert page.alts == page.captions == wanted, name
+            assert page.pictures == page.pictures_behind_links, name
 
 
 @needs_site
@@ -228,20 +310,35 @@ def test_every_link_and_anchor_leads_somewhere(site):
 
 
 class Parsed(html.parser.HTMLParser):
-    """The links, anchors and alternative texts of one page."""
+    """The links and anchors of one page, its pictures, and what stands with them."""
 
     def __init__(self):
         super().__init__()
-        self.links, self.ids, self.alts = [], {''}, []
+        self.links, self.ids, self.alts, self.captions = [], {''}, [], []
+        self.pictures, self.pictures_behind_links = [], []
+        self.is_caption = False
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.ids.add(attributes.get('id', ''))
         if tag == 'img':
             self.alts.append(attributes.get('alt'))
+            self.pictures.append(attributes['src'])
+        if tag == 'a' and attributes.get('href', '').endswith('.png'):
+            self.pictures_behind_links.append(attributes['href'])
+        if tag == 'figcaption':
+            self.captions.append('')
+        self.is_caption = tag == 'span' and self.captions[-1:] == ['']
         for key in 'href', 'src':
             if key in attributes and tag != 'use' and not attributes[key].startswith('data:'):
                 self.links.append(attributes[key])
+
+    def handle_data(self, data):
+        if self.is_caption:
+            self.captions[-1] += data
+
+    def handle_endtag(self, tag):
+        self.is_caption = False
 
 
 def parsed(path):
@@ -282,6 +379,38 @@ def test_the_menu_opens_on_a_phone(browser, address):
         page.locator('label.nav-overlay-icon').click()
         link.click()
         page.wait_for_url('**/notebooks/03_count_doctor_visits.html')
+
+
+@needs_site
+def test_formulas_tables_and_code_show_on_a_phone_that_there_is_more(browser, address):
+    for name, box in (('formulas', 'div.math.more'), ('other_libraries', '.table-wrapper.more'),
+                      ('other_libraries', 'pre.more'), ('../index', '.table-wrapper.more')):
+        with opened(browser, f'{address}/notebooks/{name}.html', address) as page:
+            page.set_viewport_size({'width': 360, 'height': 740})
+            page.wait_for_selector(box)
+            page.locator(box).first.evaluate('box => { box.id = "b"; box.scrollLeft = 9999 }')
+            page.wait_for_selector('#b:not(.more)')
+
+
+@needs_site
+def test_several_formulas_in_a_row_take_several_on_a_phone(browser, address):
+    with opened(browser, f'{address}/notebooks/formulas.html', address) as page:
+        row = page.locator('.formulas').first
+        wide = row.bounding_box()['height']
+        page.set_viewport_size({'width': 360, 'height': 740})
+        assert row.bounding_box()['height'] > 2 * wide
+        assert row.locator('.math').count() == 3
+        page.wait_for_function(MARKS_ARE_RIGHT)
+        assert row.locator('.more').count() == 0
+
+
+@needs_site
+def test_the_glossary_leads_to_its_terms(browser, address):
+    with opened(browser, f'{address}/notebooks/glossary.html#active-unit', address) as page:
+        assert page.locator('dfn:target').inner_text() == 'active unit'
+        page.locator('.letters').get_by_role('link', name='Z').click()
+        page.wait_for_url('**/glossary.html#*')
+        assert page.locator(':target > h2').inner_text().startswith('Z')
 
 
 @needs_site

@@ -3,8 +3,13 @@ function name(selector, label) {
   document.querySelector(selector)?.setAttribute('aria-label', label);
 }
 
-// A formula in a line scrolls where it is wider than the text. And what scrolls sideways can be
-// reached, and so scrolled, with the keyboard.
+// Whether there is more of a box to the right; custom.css shows it.
+function mark(box) {
+  box.classList.toggle('more', box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+}
+
+// A formula in a line scrolls where it is wider than the text. And what scrolls sideways shows it,
+// and can be reached, and so scrolled, with the keyboard.
 function reach() {
   const width = document.querySelector('article').clientWidth;
   for (const formula of document.querySelectorAll('span.math')) {
@@ -13,6 +18,8 @@ function reach() {
   for (const box of document.querySelectorAll('pre, div.math, span.math, .table-wrapper')) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute('tabindex');
+    mark(box);
+    box.onscroll = () => mark(box);
   }
 }
 
@@ -25,3 +32,4 @@ addEventListener('load', async () => {
   reach();
 });
 addEventListener('resize', reach);
+addEventListener('toggle', reach, true);  // a folded cell has no width
