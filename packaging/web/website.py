@@ -139,7 +139,7 @@ def markdown(text, name):
         return f']({repository()}/{kind}/main/{path}{match[2] or ""})'
     is_published = PLACEHOLDER not in repository()
     if not is_published:
-        text = without_column(text, 'Colab')
+        text = without_paragraph(without_column(text, 'Colab'), '**On Colab.**')
     if name == 'README.md':
         text = without_paragraph(text, 'To read only')
     if name == 'notebooks/glossary.md':
