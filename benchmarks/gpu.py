@@ -42,7 +42,7 @@ import course_lib.distributions as D
 from course_lib.models import vae
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TESTS = ('tests/distributions/test_on_gpu.py', 'tests/models', 'tests/training/test_recorded.py',
+TESTS = ('tests/distributions/test_on_gpu.py', 'tests/models', 'tests/training',
          'tests/course/test_devices.py')
 N_IN, N_H, N_LATENT = 784, 500, 20
 BATCHES = 100, 500, 4096
