@@ -26,11 +26,29 @@ class _Loss(chainer.Chain):
             self.decoder = decoder
             self.prior = prior
 
-    def _encode_and_decode(self, x, rng=None):
-        """q(z | x), k samples of z for each image, and p(x | z)."""
+    def forward(self, x, rng=None):
+        """The loss of a batch of images; a scalar variable.
+
+        Args:
+            x: Array of shape ``(n, n_in)``.
+            rng: Seed or generator for the samples, see :mod:`course_lib.numerics.random`.
+
+        Raises:
+            ValueError: If encoder or decoder return distributions of single numbers instead of
+                whole codes and images.
+        """
         q_z = self._of_whole_images('encoder', self.encoder(x), (len(x),))
         z = q_z.sample(self.k, rng=rng)
-        return q_z, z, self._of_whole_images('decoder', self.decoder(z), (self.k, len(x)))
+        p_x = self._of_whole_images('decoder', self.decoder(z), (self.k, len(x)))
+        log_likelihood = p_x.log_prob(x)                     # (k, n)
+        loss, kl = self._loss_and_kl(log_likelihood, q_z, z)
+        chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
+                        'kl_penalty': kl.array.mean()}, self)
+        return loss
+
+    def _loss_and_kl(self, log_likelihood, q_z, z):
+        """The loss, and the divergence of each image, or of each of its samples, to report."""
+        raise NotImplementedError
 
     def _of_whole_images(self, name, distribution, shape):
         """The distribution; were it one of single numbers, the loss would be another."""
@@ -105,24 +123,9 @@ class AvgELBOLoss(_Loss):
             raise ValueError(f'beta must be a finite number, 0 or more; got {beta!r}')
         self.beta = beta
 
-    def forward(self, x, rng=None):
-        """The loss of a batch of images; a scalar variable.
-
-        Args:
-            x: Array of shape ``(n, n_in)``.
-            rng: Seed or generator for the samples, see :mod:`course_lib.numerics.random`.
-
-        Raises:
-            ValueError: If encoder or decoder return distributions of single numbers instead of
-                whole codes and images.
-        """
-        q_z, z, p_x = self._encode_and_decode(x, rng)
-        log_likelihood = p_x.log_prob(x)                     # (k, n)
+    def _loss_and_kl(self, log_likelihood, q_z, z):
         kl, penalty = self.penalty(q_z, self.prior(), z)
-        loss = _MeanDifference(self.beta).apply((penalty, log_likelihood))[0]
-        chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
-                        'kl_penalty': kl.array.mean()}, self)
-        return loss
+        return _MeanDifference(self.beta).apply((penalty, log_likelihood))[0], kl
 
     def penalty(self, q_z, p_z, z):
         """The divergence of q from p of each image, and what of it enters the loss: here, all.
@@ -197,23 +200,8 @@ class IWAELoss(_Loss):
 
     recordable = True   # as a CUDA graph: it depends on nothing but its links' attributes
 
-    def forward(self, x, rng=None):
-        """The loss of a batch of images; a scalar variable.
-
-        Args:
-            x: Array of shape ``(n, n_in)``.
-            rng: Seed or generator for the samples, see :mod:`course_lib.numerics.random`.
-
-        Raises:
-            ValueError: If encoder or decoder return distributions of single numbers instead of
-                whole codes and images.
-        """
-        q_z, z, p_x = self._encode_and_decode(x, rng)
-        log_likelihood = p_x.log_prob(x)                     # (k, n)
+    def _loss_and_kl(self, log_likelihood, q_z, z):
         log_ratio = q_z.log_prob(z) - self.prior().log_prob(z)
         # log-sum-exp: the weights themselves, e^-110 and less, are 0 in float32.
         bound = F.logsumexp(log_likelihood - log_ratio, axis=0) - math.log(self.k)
-        loss = -F.mean(bound)
-        chainer.report({'loss': loss, 'reconstr': log_likelihood.array.mean(),
-                        'kl_penalty': log_ratio.array.mean()}, self)
-        return loss
+        return -F.mean(bound), log_ratio
