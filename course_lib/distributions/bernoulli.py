@@ -15,7 +15,7 @@ from course_lib.numerics.special import (
     log,
     log1p,
     log1pmx,
-    log_sigmoid,
+    over,
     sigmoid,
     softplus,
     where,
@@ -26,17 +26,24 @@ class LogProbOfLogit(Elementwise):
     """log p(x; logit z) = x z - log(1 + e^z), and its derivative x - sigmoid(z)."""
 
     def __init__(self, x):
-        # The sign s: 1 for x = 1, -1 for x = 0. Taken once: several samples of z may share an x.
-        super().__init__(2 * x - 1)
+        # The sign r: -1 for x = 1, 1 for x = 0. Taken once: several samples of z may share an x.
+        r = -2 * x
+        r += 1
+        super().__init__(r)
 
-    def value(self, s, z):
-        # Written as log sigmoid(z) or log sigmoid(-z), because x z - softplus(z) cancels: for
-        # z = 20 and x = 1 both terms are 20 in float32 and the answer, -2e-9, is lost.
-        return log_sigmoid(s * z)
+    def value(self, r, z):
+        # Written as -softplus(-z) or -softplus(z), because x z - softplus(z) cancels: for z = 20
+        # and x = 1 both terms are 20 in float32 and the answer, -2e-9, is lost.
+        return over(special.xp_of(z).negative, softplus(r * z))
 
-    def partials(self, s, z):
-        # s sigmoid(-s z) for x = 1 is 1 - sigmoid(z) without the subtraction.
-        return [lambda: s * sigmoid(-(s * z))]
+    def partials(self, r, z):
+        def in_z():
+            # For x = 1, sigmoid(-z) is 1 - sigmoid(z) without the subtraction.
+            y = sigmoid(r * z)
+            y *= -r
+            return y
+
+        return [in_z]
 
 
 class LogProbOfP(Elementwise):

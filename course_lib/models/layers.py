@@ -4,7 +4,7 @@ from chainer import functions as F
 from chainer import links as L
 
 from course_lib.numerics.cuda_graph import dot
-from course_lib.numerics.node import Node
+from course_lib.numerics.node import Node, constant
 
 
 class Affine(Node):
@@ -38,17 +38,23 @@ class Affine(Node):
     def backward(self, indexes, grad_outputs):
         (x, W), (gy,) = self.get_retained_inputs(), grad_outputs
         y = self.get_retained_outputs()[0] if self.is_tanh else None
-        product, transpose, add_up = F.matmul, F.transpose, F.sum
+        product, transpose, add_up, variable = F.matmul, F.transpose, F.sum, chainer.as_variable
         if not chainer.config.enable_backprop:   # no second derivative wanted: plain arrays
             x, W, gy, y = x.array, W.array, gy.array, y.array if self.is_tanh else None
             xp = chainer.backend.get_array_module(gy)
-            product, transpose, add_up = dot, xp.transpose, xp.sum
-        # 1 - tanh^2 as a product: where tanh is near 1 the difference of squares would cancel.
-        g = _rows(gy if y is None else gy * (1 - y) * (1 + y))
+            product, transpose, add_up, variable = dot, xp.transpose, xp.sum, constant
+        if y is None:
+            g = gy
+        else:
+            # 1 - tanh^2 as a product: where tanh is near 1 the difference of squares would cancel.
+            g = 1 - y
+            g *= 1 + y
+            g *= gy
+        g = _rows(g)
         gradients = {0: lambda: product(g, W).reshape(x.shape),
                      1: lambda: product(transpose(g), _rows(x)),
                      2: lambda: add_up(g, axis=0)}
-        return tuple(chainer.as_variable(gradients[i]()) for i in indexes)
+        return tuple([variable(gradients[i]()) for i in indexes])
 
 
 def _rows(x):

@@ -12,7 +12,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.numerics.node import Node
+from course_lib.numerics.node import Node, constant
 
 # float32 numbers evaluated at a time (half as many float64). The temporaries, 256 kB each, stay in
 # cache; and from that size on NumPy itself writes (a + b) * c over its temporary a + b.
@@ -140,7 +140,7 @@ class Elementwise(Node):
             derivatives, operands, self._working_dtype(gy.dtype), _broadcast(operands),
             [a.shape for a in wanted], [a.dtype for a in wanted],
             gy.array.reshape(self._keeping_axes(gy.shape)))
-        return tuple([chainer.as_variable(g) for g in gradients])
+        return tuple([constant(g) for g in gradients])
 
     def _differentiable_gradients(self, indexes, gy, inputs):
         working = self._working_dtype(gy.dtype)

@@ -174,7 +174,7 @@ class Sigmoid(Elementwise):
 class Softplus(Elementwise):
     def value(self, x):
         y = x.clip(0, math.inf)
-        y += log1p_of_unit(over(xp_of(x).exp, -abs(x)))
+        y += log1p_of_unit(exp_of_minus_abs(x))
         return y
 
     def partials(self, x):
@@ -184,7 +184,7 @@ class Softplus(Elementwise):
 class LogSigmoid(Elementwise):
     def value(self, x):
         y = x.clip(-math.inf, 0)
-        y -= log1p_of_unit(over(xp_of(x).exp, -abs(x)))
+        y -= log1p_of_unit(exp_of_minus_abs(x))
         return y
 
     def partials(self, x):
@@ -656,6 +656,12 @@ def over(ufunc, x):
     and have no memory to reuse.
     """
     return ufunc(x, out=x) if isinstance(x, numpy.ndarray) else ufunc(x)
+
+
+def exp_of_minus_abs(x):
+    """e^-|x| of an array: what overflows nowhere."""
+    xp = xp_of(x)
+    return over(xp.exp, over(xp.negative, abs(x)))
 
 
 def log1p_of_unit(u):

@@ -6,7 +6,7 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions.kl import has_closed_form
-from course_lib.numerics.node import Node
+from course_lib.numerics.node import Node, constant
 
 
 class _Loss(chainer.Chain):
@@ -73,14 +73,15 @@ class _MeanDifference(Node):
 
     def backward(self, indexes, grad_outputs):
         g, = grad_outputs
-        spread, cast = F.broadcast_to, F.cast
+        spread, cast, variable = F.broadcast_to, F.cast, chainer.as_variable
         if not chainer.config.enable_backprop:
             g, cast = g.array, lambda array, dtype: array.astype(dtype, copy=False)
+            variable = constant
             spread = chainer.backend.get_array_module(g).broadcast_to
         gradients = []
         for i in indexes:
             node, factor = self.inputs[i], (self.beta, -1.)[i] / math.prod(self.inputs[i].shape)
-            gradients.append(chainer.as_variable(spread(cast(g * factor, node.dtype), node.shape)))
+            gradients.append(variable(spread(cast(g * factor, node.dtype), node.shape)))
         return tuple(gradients)
 
 
