@@ -32,6 +32,7 @@ import scipy.stats
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import course_lib.distributions as D  # noqa: E402
+from course_lib.files import write_json  # noqa: E402
 
 torch = None
 if importlib.util.find_spec('torch'):
@@ -367,11 +368,9 @@ def show(case, shape, rows):
 
 
 def write(path, content):
-    """Writes JSON to a temporary file, then renames it: an interrupted run loses nothing."""
+    """Writes JSON, and the folder if need be: an interrupted run loses nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(json.dumps(content, indent=1) + '\n')
-    temporary.replace(path)
+    write_json(path, content)
 
 
 def main():

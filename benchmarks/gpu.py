@@ -24,6 +24,7 @@ import ast
 import contextlib
 import functools
 import importlib.util
+import itertools
 import json
 import pathlib
 import statistics
@@ -90,21 +91,30 @@ def _dotted(node):
 
 
 def kernels(_):
-    """Compiles the CUDA source in course_lib and in Chainer's Adam with NVRTC."""
+    """Compiles the CUDA source in course_lib, Chainer's Adam and ChainerMN with NVRTC."""
+    import cupy
     from cupy.cuda import nvrtc
-    found = {}
-    for path in sorted((ROOT / 'course_lib').rglob('*.py')):
-        for i, source in enumerate(_elementwise_sources(path)):
-            found[f'{path.relative_to(ROOT)} {i}'] = source
-    adam = pathlib.Path(chainer.__file__).parent / 'optimizers' / 'adam.py'
-    for i, source in enumerate(_elementwise_sources(adam)):
-        found[f'chainer/optimizers/adam.py {i}'] = source
+    site = pathlib.Path(chainer.__file__).parents[1]
+    paths = [*(ROOT / 'course_lib').rglob('*.py'), site / 'chainer/optimizers/adam.py',
+             *(site / 'chainermn/communicators').glob('*.py')]
+    found = {f'{"/".join(path.parts[-3:])} {i}': source for path in sorted(paths)
+             for i, source in enumerate(_cuda_sources(path))}
+    own = pathlib.Path(cupy.__file__).parent / '_core/include'
+    headers = [own, *own.glob('cupy/_cccl/*'),
+               pathlib.Path(cupy.cuda.get_cuda_path() or '', 'include'),
+               *itertools.chain(*(pathlib.Path(folder).glob('nvidia/*/include')
+                                  for folder in sys.path))]
+    try:
+        nvrtc.getVersion()
+    except Exception as error:   # of several kinds, by CuPy's version
+        return {'errors': [f'NVRTC, which comes with CUDA, was not found: {error}'], 'failed': 1}
     errors = []
     for name, source in found.items():
         for architecture in ARCHITECTURES:
             program = nvrtc.createProgram(source, 'kernel.cu', [], [])
             try:
-                nvrtc.compileProgram(program, [f'--gpu-architecture={architecture}'])
+                nvrtc.compileProgram(program, [f'--gpu-architecture={architecture}',
+                                               '--std=c++17', *[f'-I{h}' for h in headers]])
             except nvrtc.NVRTCError:
                 errors.append(f'{name}, {architecture}: {nvrtc.getProgramLog(program)}')
             nvrtc.destroyProgram(program)
@@ -112,12 +122,14 @@ def kernels(_):
             'failed': len(errors)}
 
 
-def _elementwise_sources(path):
-    """CUDA functions made of the arguments of every elementwise kernel in a Python file."""
+def _cuda_sources(path):
+    """Every raw CUDA source in a Python file, and every elementwise kernel made a function."""
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-        if not (isinstance(node, ast.Call) and len(node.args) >= 3):
+        if not (isinstance(node, ast.Call) and node.args):
             continue
         name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+        if name == 'raw':
+            yield node.args[0].value
         texts = [a.value for a in node.args[:3] if isinstance(a, ast.Constant)
                  and isinstance(a.value, str)]
         if name not in ('ElementwiseKernel', 'elementwise') or len(texts) < 3:

@@ -57,6 +57,6 @@ class Node(chainer.FunctionNode):
 
 
 def constant(array):
-    """A variable that needs no gradient: ``chainer.as_variable`` of an array, without its checks."""
+    """A variable that needs no gradient; ``chainer.as_variable`` of an array, without checks."""
     return chainer.Variable._init_unchecked(
         array, requires_grad=False, is_chainerx_array=False)

@@ -1,13 +1,13 @@
 """Snapshots from which an interrupted run goes on bit for bit."""
-import os
 import pathlib
 import re
-import tempfile
 import zipfile
 
 import chainer
 from chainer.serializers import npz
 import numpy
+
+from course_lib.files import replacing
 
 _NAME = re.compile(r'snapshot_(\d+)\.npz')
 
@@ -53,23 +53,13 @@ def save(path, trainer):
     Raises:
         OSError: If it cannot be written; the message names the file. An older file stays as it was.
     """
-    path = pathlib.Path(path)
     state = {key: value for key, value in npz.serialize(trainer).items() if value.dtype != object}
-    temporary = None
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-        with os.fdopen(descriptor, 'wb') as file:
+        with replacing(path, binary=True) as file:
             numpy.savez(file, **state)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, f'the snapshot could not be written: {error.strerror}; what '
-                          'was saved before is untouched', str(path)) from error
-        raise
+    except OSError as error:
+        raise OSError(error.errno, f'the snapshot could not be written: {error.strerror}; what '
+                      'was saved before is untouched', str(path)) from error
 
 
 def latest(folder):

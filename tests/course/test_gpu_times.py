@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from course_lib import datasets
+from course_lib.files import write_json
 from course_lib.models.vae import on_gpu
 
 TIMES = datasets.load_gpu_times()
@@ -76,7 +77,7 @@ def test_column_refuses_what_is_not_there(arguments, labels, sentence):
 
 def test_it_loads_a_file_measured_elsewhere(tmp_path):
     report = {'machine': {'gpu': None}, **{name: [] for name in on_gpu.SECTIONS}}
-    on_gpu.write(report, tmp_path / 'mine.json')
+    write_json(tmp_path / 'mine.json', report)
     assert datasets.load_gpu_times(tmp_path / 'mine.json').machine == {'gpu': None}
 
 

@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_the_old_snapshot(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(snapshots.os, 'fsync', full)
+    monkeypatch.setattr(os, 'fsync', full)
     with pytest.raises(OSError, match='could not be written: No space left on device'):
         snapshots.save(path, trainer)
     assert path.read_bytes() == before

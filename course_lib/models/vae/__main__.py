@@ -10,15 +10,14 @@ go the log, a snapshot an epoch, the final figures (result.json) and pictures.
 """
 import argparse
 import json
-import os
 import pathlib
 import sys
-import tempfile
 
 import chainer
 import matplotlib
 
 from course_lib import datasets, devices, plots, training
+from course_lib.files import write_json
 from course_lib.models import vae
 from course_lib.models.vae import pictures
 
@@ -128,19 +127,6 @@ def write_pictures(folder, model, x, curves, seed):
         figure.savefig(folder / f'{name}.png', metadata={'Description': sentence})
         matplotlib.pyplot.close(figure)
     return sorted(f'{name}.png' for name in drawn)
-
-
-def write_json(path, content):
-    """Writes JSON to a temporary file, then renames it."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-    try:
-        with os.fdopen(descriptor, 'w', encoding='utf-8') as file:
-            json.dump(content, file, indent=1)
-            file.write('\n')
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def run(options):

@@ -37,6 +37,7 @@ from course_lib import devices, training
 import course_lib.distributions as D
 from course_lib.distributions.bernoulli import LogProbOfLogit
 from course_lib.distributions.normal import LogProbOfLogScale
+from course_lib.files import write_json
 from course_lib.models import vae
 from course_lib.models.vae.__main__ import _positive
 from course_lib.numerics.special import HALF_LOG_2PI
@@ -783,14 +784,6 @@ def sections(max_batch=BATCHES[-1], seconds=SECONDS):
 SECTIONS = tuple(sections())
 
 
-def write(report, path):
-    """Writes the report as JSON: to a file beside it first, which is then renamed."""
-    path = pathlib.Path(path)
-    part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(report, indent=1, allow_nan=False) + '\n', encoding='utf-8')
-    part.replace(path)
-
-
 def parser():
     """The command line's arguments."""
     arguments = argparse.ArgumentParser(
@@ -821,9 +814,9 @@ def main(arguments=None):
         report['wall_s'][name] = round(time.perf_counter() - start, 2)
         print(f'{name}: {report["wall_s"][name]} s', file=sys.stderr, flush=True)
         if options.out:
-            write(report, options.out)
+            write_json(options.out, report)
     if not options.out:
-        print(json.dumps(report, indent=1, allow_nan=False))
+        print(json.dumps(report, indent=1))
     return 0
 
 

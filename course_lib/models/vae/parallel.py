@@ -19,6 +19,7 @@ import time
 import numpy
 
 from course_lib import training
+from course_lib.files import write_json
 from course_lib.models import vae
 from course_lib.models.vae import __main__ as single
 from course_lib.training import parallel, snapshots
@@ -133,7 +134,7 @@ def run(options, comm, device):
         if comm.rank == 0:
             result = figures(trainer, comm, options, start, seconds, len(train))
             snapshots.save(options.out / 'model.npz', loss)
-            single.write_json(options.out / 'result.json', result)
+            write_json(options.out / 'result.json', result)
         comm.mpi_comm.barrier()
     return result if comm.rank == 0 else None
 
