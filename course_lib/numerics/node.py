@@ -52,7 +52,7 @@ class Node(chainer.FunctionNode):
             return super().backward_accumulate(indexes, grad_outputs, grad_inputs)
         gradients = self._backward_target_inputs(indexes, grad_outputs)
         return tuple([g if other is None else other if g is None else
-                      constant(other.array + g.array)
+                      constant(chainer.utils.force_array(other.array + g.array))
                       for g, other in zip(gradients, grad_inputs)])
 
 

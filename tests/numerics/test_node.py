@@ -15,7 +15,7 @@ class Quotient(Node):
         x, y = inputs
         self.retain_inputs((1,))
         self.retain_outputs((0,))
-        return x / y,
+        return chainer.utils.force_array(x / y),
 
     def backward(self, indexes, grad_outputs):
         gz, = grad_outputs
@@ -90,3 +90,36 @@ def test_an_uninitialised_parameter_is_refused_as_chainer_does():
             node().apply(inputs)
         messages.append((type(error.value), str(error.value).replace('ChainersQ', 'Q')))
     assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize('shape', [(), (1,), (3, 2)])
+@pytest.mark.parametrize('dtype', ['f', 'd'])
+def test_gradients_of_a_variable_used_twice_add_up(shape, dtype):
+    rng = numpy.random.default_rng(0)
+    x, y = (chainer.Parameter(numpy.asarray(rng.uniform(1, 2, shape), dtype)) for _ in range(2))
+    leaf = F.exp(x)       # one that is not a leaf has its gradients added in the same way
+    z = Quotient().apply((x, y))[0] + Quotient().apply((x, x))[0] + Quotient().apply((y, x))[0]
+    w = Quotient().apply((leaf, y))[0] + Quotient().apply((y, leaf))[0]
+    F.sum(z + w).backward()
+    a, b = x.array, y.array
+    e = numpy.exp(a)
+    for variable, wanted in ((x, 1 / b - b / a ** 2 + e / b - b / e),
+                             (y, -a / b ** 2 + 1 / a - e / b ** 2 + 1 / e)):
+        assert isinstance(variable.grad, numpy.ndarray)
+        assert variable.grad.shape == shape and variable.grad.dtype == dtype
+        numpy.testing.assert_allclose(variable.grad, wanted, rtol=1e-5)
+
+
+def test_a_node_that_gets_one_variable_twice():
+    x = chainer.Parameter(numpy.array(3.))
+    Quotient().apply((x, x))[0].backward()
+    assert x.grad == pytest.approx(0, abs=1e-15)
+
+
+def test_the_sum_of_gradients_can_be_derived_again():
+    x = chainer.Parameter(numpy.array(3.))
+    y = chainer.Variable(numpy.array(2.))
+    first, = chainer.grad([Quotient().apply((y, x))[0] + Quotient().apply((x, y))[0]], [x],
+                          enable_double_backprop=True)
+    second, = chainer.grad([first], [x])
+    assert float(second.array) == pytest.approx(2 * 2 / 27)
