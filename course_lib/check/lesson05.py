@@ -48,15 +48,15 @@ path_contributions = Exercise(
     right=_PATH,
     shows='Their mean is the exact slope here, with two draws.',
     mistakes=[
-        Mistake(_PATH[::-1], 'both numbers are right; give that of the negative noise first.'),
+        Mistake(_PATH[::-1], 'both numbers are right; give that of the negative ε first.'),
         Mistake(_PATH.mean(), 'this is their mean; enter the two contributions.'),
         Mistake(2 * _MOVED, "this is f'(z), the slope in m; in s, the chain rule adds the factor "
                 'dz/ds.'),
         Mistake(_EPS, "this is dz/ds; f'(z) is missing."),
-        Mistake(_PATH * 2, 'this is the slope in log s; in s itself, dz/ds is the noise alone.'),
+        Mistake(_PATH * 2, 'this is the slope in log s; in s itself, dz/ds is ε alone.'),
         Mistake(_PATH / 2, 'the derivative of z squared is 2z.'),
         Mistake(_MOVED ** 2, 'these are the values f(z); their slopes are asked for.'),
-        Mistake(2 * _EPS * _EPS, "f' is taken at z = m + s times the noise, not at the noise."),
+        Mistake(2 * _EPS * _EPS, "f' is taken at z = m + s ε, not at ε."),
         Mistake(_MOVED ** 2 * _EPS, "the chain rule multiplies dz/ds by f'(z), not by f(z)."),
     ])
 

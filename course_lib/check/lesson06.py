@@ -48,7 +48,7 @@ _SHARE = _K / _N
 _FLOOR = -_SHARE * math.log(_SHARE) - (1 - _SHARE) * math.log(1 - _SHARE)
 loss_floor = Exercise(
     right=_FLOOR,
-    shows='The entropy of the data. A coin, at 0.69 nats, is hardly harder to foretell.',
+    shows='The entropy of the data. A coin, at 0.69 nats, is hardly harder to predict.',
     mistakes=[
         exercise.log2(_FLOOR),
         exercise.sign(_FLOOR, 'the sign is wrong: an entropy is minus a mean logarithm.'),
@@ -59,7 +59,7 @@ loss_floor = Exercise(
         Mistake(-math.log(_SHARE) - math.log(1 - _SHARE), 'weight each logarithm by the share of '
                 'its flights.'),
         Mistake(math.log(2), 'this is the loss of p = 1/2; the best p is the observed frequency.'),
-        Mistake(0, 'no single probability foretells both kinds of flight.'),
+        Mistake(0, 'no single probability predicts both kinds of flight.'),
         Mistake(_SHARE, 'this is the best p; its mean loss is asked for.'),
         Mistake(math.log(_SHARE / (1 - _SHARE)), 'this is the best logit; its mean loss is asked '
                 'for.'),
@@ -206,7 +206,7 @@ best_pixel = Exercise(
                 'digit, so P_d comes first.'),
         Mistake(_place(_SWAPPED * math.log(2)), 'this is KL in the other direction, and in nats: '
                 'P_d comes first.'),
-        Mistake(_place(_entropy / math.log(2)), 'this is the pixel that is hardest to foretell; '
+        Mistake(_place(_entropy / math.log(2)), 'this is the pixel that is hardest to predict; '
                 'how much of that does the digit explain?'),
         Mistake(_place(special.rel_entr(_p, _mean_p).mean(axis=0) / math.log(2)), 'a white pixel '
                 'tells something too: add its term.'),

@@ -83,6 +83,8 @@ elbo_and_gap = Exercise(
         Mistake([_ELBO, -_GAP], 'the gap is the log-evidence less the bound, so it is positive.'),
         Mistake([_ELBO, _FROM_PRIOR], 'this is the divergence from the prior; the gap is the '
                 'divergence from the posterior, the log-evidence less the ELBO.'),
+        Mistake([_EXPLAINED, _FROM_PRIOR], 'these are the two parts of the ELBO, which is their '
+                'difference. The gap is the log-evidence less the ELBO.'),
         Mistake([_ELBO, _LOG_EVIDENCE], 'the second number is the log-evidence; take the ELBO off '
                 'it.'),
         _with(_EXPLAINED + _FROM_PRIOR, 'the divergence from the prior is taken off, not added.'),

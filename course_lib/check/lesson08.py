@@ -144,12 +144,19 @@ def _clipped(tiny):
     return loss
 
 
+def _with_logits_within(limit):
+    return lambda x, logit, mu, ln_sigma: _vae_loss(
+        x, numpy.clip(logit, -limit, limit), mu, ln_sigma)
+
+
 def _changed(**part):
     return lambda *probe: _vae_loss(*probe, **part)
 
 
 # By which probabilities are kept from 0: powers of ten, the rounding of float32 and of float64.
 _TINY = [*(10. ** -numpy.arange(4, 17)), *(numpy.finfo(t).eps for t in (numpy.float32, float))]
+
+_LIMITS = 10, 20, 30, 50, 80, 88, 100, 500, 700, 709   # what people clip logits to
 
 _draw = numpy.random.default_rng(8)
 _probe = ((_draw.uniform(size=(5, 7)) < 0.4) * 1., _draw.normal(size=(5, 7)),
@@ -166,6 +173,8 @@ vae_loss = Exercise(
                 '0 or 1, or an exponential overflows. Stay with logits, and with logaddexp.'),
         *[Mistake(_clipped(tiny), 'clipped probabilities give every extreme pixel the same '
                   'penalty. Stay with logits.') for tiny in _TINY],
+        *[Mistake(_with_logits_within(limit), 'clipped logits make a sure mistake too cheap: a '
+                  'logit of 800 on a white pixel costs 800 nats.') for limit in _LIMITS],
         exercise.sign(_vae_loss, 'the sign is wrong: this is the ELBO, and a loss is minus that.'),
         exercise.log2(_vae_loss),
         Mistake(_changed(beta=-1.), 'the KL has the wrong sign: it is a cost, so it raises the '

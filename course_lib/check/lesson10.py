@@ -100,7 +100,7 @@ _FIXED = _SMALL[1] - _SLOPE * _SMALL[0]
 _FITS = (16e9 - _FIXED) // _SLOPE
 largest_batch = Exercise(
     right=_FITS,
-    shows='Two small steps foretell the large one, without a crash.',
+    shows='Two small steps predict the large one, without a crash.',
     rtol=1e-7, atol=1e-6,
     mistakes=[
         Mistake((16e9 - _FIXED) / _SLOPE + 1, 'that one more no longer fits.'),

@@ -31,6 +31,8 @@ ring_megabytes = Exercise(
         Mistake(_RING / 2, 'there are two rounds, one that adds and one that hands out the sums.'),
         Mistake(2 * _BYTES / 1e6, 'a worker keeps one part for itself: there are n - 1 turns in a '
                 'round, not n.'),
+        Mistake(7 * _BYTES / 1e6, 'this is what worker 1 sends if all goes through it; in a ring '
+                'a worker sends one part of n in each turn.'),
         Mistake(2 * 7 * _BYTES / 1e6, 'in each turn a worker sends one part of n, not all of its '
                 'gradients.'),
         Mistake(_RING * 1e6 / 2 ** 20, 'a megabyte is 10^6 bytes here.'),
@@ -70,6 +72,8 @@ amdahl = Exercise(
         Mistake([_SPEED_UP, _SPEED_UP / 2, 1 - _SPEED_UP / 2], 'the serial share is not the loss '
                 'of efficiency: solve the law for s.'),
         Mistake([_SPEED_UP, 100 * _SPEED_UP / 2, 100 * _SERIAL], 'give shares, not per cent.'),
+        Mistake([_SPEED_UP, 100 * _SPEED_UP / 2, _SERIAL], 'the efficiency is a share, not per '
+                'cent.'),
         Mistake([_SERIAL, _SPEED_UP, _SPEED_UP / 2], 'the numbers are right; the order is '
                 'speed-up, efficiency, serial share.'),
     ])
@@ -142,6 +146,8 @@ ring = Exercise(
         Mistake(lambda p: _ring(p, add=False), 'the receiver adds what it gets to its own part; '
                 'here it replaces it.'),
         Mistake(lambda p: _ring(p, steps=1), 'this is one turn; a round has n - 1.'),
+        Mistake(lambda p: _ring(p, steps=len(p) - 2), 'this is one turn too few: a round has '
+                'n - 1.'),
         Mistake(lambda p: _ring(p, steps=len(p)), 'this is one turn too many: a round has n - 1.'),
         Mistake(lambda p: _ring(p, direction=-1), 'the parts travel the wrong way: worker r sends '
                 'to worker r + 1.'),

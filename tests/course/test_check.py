@@ -161,6 +161,15 @@ def test_variance_for_standard_deviation():
     assert 'square root' in spread.judge(9)
 
 
+def test_a_mistake_may_be_rounded_and_a_right_answer_comes_first():
+    third = check.Exercise(right=1 / 3, shows='Shown.', mistakes=[
+        exercise.Mistake(2 / 3, 'this is the rest.'), exercise.Mistake(0.338, 'never heard.')])
+    assert third.judge(0.3333).startswith('Correct.')
+    assert third.judge(0.667) == 'Not yet: this is the rest.'
+    assert third.judge(0.336) == 'Not yet, but close: a few more digits are needed.'
+    assert third.judge(0.68) == 'Not yet: your number is too large.'
+
+
 def test_an_answer_that_cannot_be_read_is_not_a_traceback():
     class Strange:
         def __array__(self, *args, **kwargs):

@@ -193,7 +193,7 @@ CASES = [
     (lesson06.best_pixel, best_of(D.kl_divergence(MARGINAL, D.Bernoulli(p=PIXELS))),
      'KL in the other direction'),
     (lesson06.best_pixel, [HARDEST // 8, HARDEST % 8, MARGINAL.entropy.array.max() / LOG2],
-     'hardest to foretell'),
+     'hardest to predict'),
     (lesson06.best_pixel, [ROW, COLUMN, 0.3], '2 of 3 numbers'),
     (lesson06.best_pixel, [8 * ROW + COLUMN, BITS], 'the shape is (2,)'),
 ]

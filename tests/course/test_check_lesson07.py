@@ -129,6 +129,7 @@ CASES = [
                                                          D.Normal(1.2, 0.2 ** 0.5))], 'Correct.'),
     (lesson07.elbo_and_gap, ..., NOT_YET),
     (lesson07.elbo_and_gap, [0.1, ELBO], 'the ELBO comes first'),
+    (lesson07.elbo_and_gap, [-1.819, 0.905], 'the two parts of the ELBO'),
     (lesson07.elbo_and_gap, [ELBO, -0.1], 'so it is positive'),
     (lesson07.elbo_and_gap, [ELBO, 0.5 * (0.2 - math.log(0.2))], 'the divergence from the prior'),
     (lesson07.elbo_and_gap, [ELBO, LOG_P], 'take the ELBO off it'),

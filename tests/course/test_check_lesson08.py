@@ -197,6 +197,8 @@ CASES = [
     (lesson08.vae_loss, vae_loss_clipped(1e-12), 'clipped probabilities'),
     (lesson08.vae_loss, vae_loss_clipped(np.finfo(np.float32).eps), 'clipped probabilities'),
     (lesson08.vae_loss, vae_loss_clipped(1e-8, np.add), 'clipped probabilities'),
+    (lesson08.vae_loss, lambda x, logit, *a: vae_loss(x, np.clip(logit, -50, 50), *a),
+     'clipped logits'),
     (lesson08.vae_loss, lambda *a: -vae_loss(*a), 'this is the ELBO'),
     (lesson08.vae_loss, lambda *a: vae_loss(*a) / np.log(2), 'in bits'),
     (lesson08.vae_loss, combined(lambda t: -rows(t), rows), 'the KL has the wrong sign'),

@@ -112,6 +112,8 @@ CASES = [
     (lesson11.amdahl, [1.6, 0.8, 0.75], 'the parallel share'),
     (lesson11.amdahl, [1.6, 0.8, 0.2], 'not the loss of efficiency'),
     (lesson11.amdahl, [1.6, 80, 25], 'not per cent'),
+    (lesson11.amdahl, [1.6, 80, 0.25], 'not per cent'),
+    (lesson11.ring_megabytes, 22.84, 'if all goes through it'),
     (lesson11.amdahl, [0.25, 1.6, 0.8], 'the order is'),
     (lesson11.amdahl, [1.6, 0.8], 'the shape is'),
 
