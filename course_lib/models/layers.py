@@ -33,28 +33,32 @@ class Affine(Node):
         if self.is_tanh:
             chainer.backend.get_array_module(y).tanh(y, out=y)
             self.retain_outputs((0,))
-        return y.reshape(x.shape[:-1] + b.shape),
+        y = y.reshape(x.shape[:-1] + b.shape)
+        self.y = y if self.is_tanh else None
+        return y,
 
     def backward(self, indexes, grad_outputs):
-        (x, W), (gy,) = self.get_retained_inputs(), grad_outputs
-        y = self.get_retained_outputs()[0] if self.is_tanh else None
-        product, transpose, add_up, variable = F.matmul, F.transpose, F.sum, chainer.as_variable
-        if not chainer.config.enable_backprop:   # no second derivative wanted: plain arrays
-            x, W, gy, y = x.array, W.array, gy.array, y.array if self.is_tanh else None
-            xp = chainer.backend.get_array_module(gy)
-            product, transpose, add_up, variable = dot, xp.transpose, xp.sum, constant
-        if y is None:
-            g = gy
-        else:
+        gy, = grad_outputs
+        if chainer.config.enable_backprop:
+            y = self.get_retained_outputs()[0] if self.is_tanh else None
+            return tuple(self._gradients(indexes, *self.get_retained_inputs(), y, gy,
+                                         F.matmul, lambda g: F.sum(g, axis=0)))
+        x, W = [node.data for node in self.inputs[:2]]
+        return tuple([constant(g) for g in self._gradients(
+            indexes, x, W, self.y, gy.array, dot, lambda g: g.sum(axis=0))])
+
+    def _gradients(self, indexes, x, W, y, g, product, add_up):
+        """Of arrays or of variables."""
+        if y is not None:
             # 1 - tanh^2 as a product: where tanh is near 1 the difference of squares would cancel.
-            g = 1 - y
+            gy, g = g, 1 - y
             g *= 1 + y
             g *= gy
         g = _rows(g)
         gradients = {0: lambda: product(g, W).reshape(x.shape),
-                     1: lambda: product(transpose(g), _rows(x)),
-                     2: lambda: add_up(g, axis=0)}
-        return tuple([variable(gradients[i]()) for i in indexes])
+                     1: lambda: product(g.T, _rows(x)),
+                     2: lambda: add_up(g)}
+        return [gradients[i]() for i in indexes]
 
 
 def _rows(x):

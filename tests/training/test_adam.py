@@ -63,3 +63,25 @@ def test_a_parameter_without_a_gradient_stays():
     link.cleargrads()
     optimizer.update()
     np.testing.assert_array_equal(link.w.array, 1)
+
+
+@pytest.mark.parametrize('kind', ['plain', 'hook of the rule', 'disabled', 'loss scale', 'none'])
+def test_what_chainer_does_around_an_update_is_done(kind):
+    """Hooks are called, what is disabled stays, gradients are unscaled, steps are counted."""
+    outcomes = []
+    for make in training.Adam, chainer.optimizers.Adam:
+        link = chainer.Link()
+        with link.init_scope():
+            link.w = chainer.Parameter(np.float32([1., -2.]))
+        optimizer, calls = make(alpha=0.1).setup(link), []
+        rule = link.w.update_rule
+        if kind == 'hook of the rule':
+            rule.add_hook(lambda rule, param: calls.append(rule.t), name='count')
+        for step in range(4):
+            rule.enabled = kind != 'disabled' or step != 2
+            link.w.grad = None if kind == 'none' and step == 2 else np.float32([0.5, step])
+            link.w._loss_scale = 4. if kind == 'loss scale' else None
+            optimizer.update()
+        outcomes.append((rule.t, optimizer.t, calls, link.w.array))
+    np.testing.assert_allclose(outcomes[0][-1], outcomes[1][-1], rtol=1e-6)
+    assert outcomes[0][:-1] == outcomes[1][:-1]

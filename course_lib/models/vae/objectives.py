@@ -73,16 +73,15 @@ class _MeanDifference(Node):
 
     def backward(self, indexes, grad_outputs):
         g, = grad_outputs
-        spread, cast, variable = F.broadcast_to, F.cast, chainer.as_variable
-        if not chainer.config.enable_backprop:
-            g, cast = g.array, lambda array, dtype: array.astype(dtype, copy=False)
-            variable = constant
-            spread = chainer.backend.get_array_module(g).broadcast_to
-        gradients = []
-        for i in indexes:
-            node, factor = self.inputs[i], (self.beta, -1.)[i] / math.prod(self.inputs[i].shape)
-            gradients.append(variable(spread(cast(g * factor, node.dtype), node.shape)))
-        return tuple(gradients)
+        factors = [(self.beta, -1.)[i] / math.prod(self.inputs[i].shape) for i in indexes]
+        nodes = [self.inputs[i] for i in indexes]
+        if chainer.config.enable_backprop:
+            return tuple(F.broadcast_to(F.cast(g * factor, node.dtype), node.shape)
+                         for node, factor in zip(nodes, factors))
+        gradients = [g.xp.empty(node.shape, node.dtype) for node in nodes]
+        for gradient, factor in zip(gradients, factors):
+            gradient[...] = g.array * factor
+        return tuple([constant(gradient) for gradient in gradients])
 
 
 class AvgELBOLoss(_Loss):
