@@ -2,6 +2,7 @@
 import math
 
 import chainer
+import numpy
 
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import OfProbability, cached_property, sum_last
@@ -213,7 +214,10 @@ class Bernoulli(OfProbability):
     def __init__(self, p=None, logit=None, binary_check=None):
         self._exactly_one(p=p, logit=logit)
         self._take(p=p, logit=logit)
-        self.binary_check = binary_check
+        if not isinstance(binary_check, (bool, numpy.bool_, type(None))):
+            raise TypeError('Bernoulli: binary_check must be None, True or False; '
+                            f'got {binary_check!r}')
+        self.binary_check = None if binary_check is None else bool(binary_check)
 
     def log_prob(self, x):
         """log P(x), of the broadcast shape of x and the batch.
@@ -245,7 +249,7 @@ class Bernoulli(OfProbability):
             if checks.is_enabled():
                 checks.check('Bernoulli', 'x', x, checks.probability)
             return SoftLogProb(x).summed(n_axes)(self.logit)
-        binary_part = Bernoulli(logit=self.logit).log_prob(x * is_binary)
+        binary_part = Bernoulli(logit=self.logit).log_prob(self.xp.where(is_binary, x, 0))
         return sum_last(where(self.xp.broadcast_to(is_binary, binary_part.shape), binary_part,
                               -math.inf), n_axes)
 
@@ -258,7 +262,8 @@ class Bernoulli(OfProbability):
 
     def sample_n(self, n, rng=None):
         """Draws of 0 or 1, in the dtype of the parameters (so that they can enter a loss)."""
-        u = random.uniform(self.xp, rng, (n,) + self.batch_shape, self.dtype)
+        u = random.uniform(self.xp, rng, (n,) + self.batch_shape,
+                           numpy.promote_types(self.dtype, 'f'))
         return chainer.Variable((u < self.p.array).astype(self.dtype))
 
     @cached_property
@@ -278,7 +283,7 @@ class Bernoulli(OfProbability):
         """1 where p > 1/2, else 0."""
         given = next(iter(self._given.values())).array
         half = 0.5 if 'p' in self._given else 0
-        return self._full(chainer.as_variable((given > half).astype(self.dtype)))
+        return self._full(chainer.as_variable(self.xp.asarray(given > half, self.dtype)))
 
     @cached_property
     def entropy(self):

@@ -6,12 +6,13 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions import checks
+from course_lib.distributions.binomial import upper_tail
 from course_lib.distributions.dirichlet import SMALL, Dirichlet
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.numerics import gamma, random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.gamma import digamma_minus_log, itakura_saito, log_ratio
-from course_lib.numerics.special import HALF_LOG_2PI, apply, exp, lgamma, where
+from course_lib.numerics.special import HALF_LOG_2PI, apply, exp, lgamma, sqrt, where
 
 
 class LogProb(Elementwise):
@@ -102,14 +103,34 @@ class Variance(Elementwise):
         return [lambda: slope(a, b), lambda: slope(b, a)]
 
 
+class Stddev(Elementwise):
+    """The square root of :class:`Variance`, which may underflow where the root does not."""
+
+    upcast = True
+
+    def value(self, a, b):
+        n = a + b
+        return sqrt(a / n) * sqrt(b / n) / sqrt(n + 1)
+
+    def partials(self, a, b):
+        n, s = a + b, self.value(a, b)
+
+        def slope(a, b):
+            return 0.5 * s / a * ((b - a) / n - a / (n + 1))
+        return [lambda: slope(a, b), lambda: slope(b, a)]
+
+
 class Cdf(Elementwise):
     """I_x(a, b), the regularised incomplete beta function; differentiable in x."""
 
     upcast = True
 
     def value(self, x, a, b):
-        xp = special.xp_of(x, a, b)
-        return special.special_of(xp).betainc(a, b, xp.clip(x, 0, 1))
+        return self._tail(x, a, b, upper=True)
+
+    def _tail(self, x, a, b, upper):
+        x = special.xp_of(x, a, b).clip(x, 0, 1)
+        return upper_tail(a, b, x, 1 - x, upper)
 
     def partials(self, x, a, b):
         return [lambda: exp(apply(LogProb(), x, a, b)), _refuse, _refuse]
@@ -119,7 +140,7 @@ class SurvivalFunction(Cdf):
     """1 - I_x(a, b) = I_(1-x)(b, a), with its tail."""
 
     def value(self, x, a, b):
-        return super().value(1 - x, b, a)
+        return self._tail(x, a, b, upper=False)
 
     def partials(self, x, a, b):
         return [lambda: -exp(apply(LogProb(), x, a, b)), _refuse, _refuse]
@@ -229,6 +250,11 @@ class Beta(Distribution):
     def variance(self):
         """a b / ((a + b)^2 (a + b + 1))."""
         return self._full(Variance()(self.a, self.b))
+
+    @cached_property
+    def stddev(self):
+        """sqrt(a b / (a + b + 1)) / (a + b)."""
+        return self._full(Stddev()(self.a, self.b))
 
     @cached_property
     def mode(self):

@@ -1,14 +1,26 @@
 """Binomial: how many of n independent trials succeed."""
+import math
+
 import chainer
 from chainer import functions as F
 import numpy
 
 from course_lib.distributions import checks
 from course_lib.distributions.bernoulli import KLOfLogits, KLOfPs
-from course_lib.distributions.distribution import OfProbability, cached_property
+from course_lib.distributions.distribution import OfProbability, as_variable, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
-from course_lib.numerics.special import deviance, exp, log_peak, log_ratio, logit, sigmoid, where
+from course_lib.numerics.special import (
+    deviance,
+    exp,
+    log_peak,
+    log_ratio,
+    logit,
+    polygamma,
+    sigmoid,
+    sqrt,
+    where,
+)
 
 
 class LogProbOfP(Elementwise):
@@ -24,7 +36,7 @@ class LogProbOfP(Elementwise):
         inside = (x - n * p) / where(none | all_, 1., p * (1 - p))
 
         def derivative():
-            at_edge = where(none, -n / where(none, 1 - p, 1.), n / where(none, 1., p))
+            at_edge = where(none, -n / where(none & ~all_, 1 - p, 1.), n / where(none, 1., p))
             return where(none | all_, at_edge, inside)
         return [derivative]
 
@@ -92,15 +104,30 @@ class Cdf(Elementwise):
 
 def upper_tail(a, b, p, q, upper):
     """I_p(a, b) where ``upper``, else I_q(b, a) = 1 - I_p(a, b), for arrays with p + q = 1."""
+    if not upper:
+        a, b, p, q = b, a, q, p
     xp = special.xp_of(p)
-    betainc = special.special_of(xp).betainc
-    # A small q is known to more digits than 1 - p, and a tail below 1/2 to more than 1 less the
-    # other one; q near 1 says little about p.
-    tail = betainc(a, b, p)
-    other = betainc(b, a, q)
-    if upper:
-        return xp.where(other < 0.5, 1 - other, tail)
-    return xp.where(tail < 0.5, 1 - tail, other)
+    functions = special.special_of(xp)
+    tail, other = functions.betainc(a, b, p), functions.betainc(b, a, q)
+    # Only the smaller one of p and q is known to all its digits. What a p near 1 lost is put back,
+    # times the density halfway; where it lost all, 1 - other is right to 1e-16 absolute, and for
+    # small b the first terms of the series in b and q are right to 1e-12 (NIST DLMF 8.17.7).
+    lost = (1 - p) - q
+    halfway = q + lost / 2
+    density = xp.exp((a - 1) * xp.log1p(-halfway) + (b - 1) * xp.log(halfway)
+                     - functions.betaln(a, b))
+    restored = tail + xp.where(lost == 0, 0, lost * density)
+    near_1 = xp.where((other < 0.5) | (q < 1e-12), 1 - other, restored)
+    series = -xp.expm1(b * (xp.log(q) + functions.digamma(a) + numpy.euler_gamma - (a - 1) * q
+                            + b / 2 * (polygamma(1, a) - math.pi ** 2 / 6)))
+    near_1 = xp.where((q < 1e-12) & (b < 1e-5) & (a >= 1), series, near_1)
+    tail = xp.where(p > 0.5, near_1, tail)
+    # Many trials and rare events: Poisson's tail, to second order (Wise 1950, Biometrika 37).
+    for tail_of_rate, n, many, rare in ((functions.gammaincc, b, a, q),
+                                        (functions.gammainc, a, b, p)):
+        limit = tail_of_rate(n, -(many + (n - 1) / 2) * xp.log1p(-rare))
+        tail = xp.where((rare < 1e-8) & (many > 1e7), limit, tail)
+    return xp.clip(tail, 0, 1)
 
 
 class Binomial(OfProbability):
@@ -125,14 +152,19 @@ class Binomial(OfProbability):
         '-8.28484'
     """
 
-    domains = {'n': checks.count, 'p': checks.probability, 'logit': checks.real}
+    domains = {'n': checks.unchecked, 'p': checks.probability, 'logit': checks.real}
     parameter_names = ('n', 'p')
     observed = checks.count
     support = 'non negative integer up to n'
 
     def __init__(self, n, p=None, logit=None):
         self._exactly_one(p=p, logit=logit)
-        self._take(n=n, p=p, logit=logit)
+        with numpy.errstate(over='ignore'):
+            self._take(n=n, p=p, logit=logit)
+        if self.dtype == numpy.float16:   # which rounds n from 2049 on; observations are float32
+            self._given['n'] = as_variable('Binomial', 'n', n, numpy.dtype('f'), self.xp)
+        if checks.is_enabled():
+            checks.check('Binomial', 'n', self.n.array, checks.count)
 
     @cached_property
     def n(self):
@@ -177,38 +209,65 @@ class Binomial(OfProbability):
         """Draws of whole numbers, in the dtype of the parameters (so that they can enter a loss).
         """
         draws = random.draw(self.xp, rng, 'binomial', self.n.array.astype(numpy.int64),
-                            self.p.array.astype(numpy.float64), size=(n,) + self.batch_shape)
+                            self._chances[0].array, size=(n,) + self.batch_shape)
         return chainer.Variable(draws.astype(self.dtype))
+
+    @cached_property
+    def _chances(self):
+        """p and 1 - p, in float64: a small one times a large n must not underflow first."""
+        if 'p' in self._given:
+            p = F.cast(self.p, numpy.float64)
+            return p, 1 - p
+        z = F.cast(self.logit, numpy.float64)
+        return sigmoid(z), sigmoid(-z)
+
+    def _times(self, n, of_one):
+        with numpy.errstate(over='ignore'):
+            return F.cast(self._full(n.astype(numpy.float64) * of_one), self.dtype)
 
     @cached_property
     def mean(self):
         """n p."""
-        return self._full(self.n.array * self.p)
+        return self._times(self.n.array, self._chances[0])
 
     @cached_property
     def variance(self):
         """n p (1 - p)."""
-        failure = 1 - self.p if 'p' in self._given else sigmoid(-self.logit)
-        return self._full(self.n.array * self.p * failure)
+        p, q = self._chances
+        return self._times(self.n.array, p * q)
+
+    @cached_property
+    def stddev(self):
+        """sqrt(n p (1 - p))."""
+        p, q = self._chances
+        return self._times(self.xp.sqrt(self.n.array), sqrt(p * q))
 
     @cached_property
     def mode(self):
         """floor((n + 1) p), at most n."""
         n = self.n.array.astype(numpy.float64)
-        mode = self.xp.minimum(self.xp.floor((n + 1) * self.p.array), n)
+        mode = self.xp.minimum(self.xp.floor((n + 1) * self._chances[0].array), n)
         return self._full(chainer.as_variable(self.xp.asarray(mode, self.dtype)))
+
+
+class DifferentN(NotImplementedError, ValueError):
+    """There may be a divergence, to be estimated, but the formula does not take these values."""
 
 
 @chainer.register_kl(Binomial, Binomial)
 def _kl_binomial_binomial(p, q):
     """n times the divergence of one trial; only for equal n."""
     if not (p.n.array == q.n.array).all():
-        raise ValueError('KL(Binomial || Binomial) needs the same n on both sides; '
-                         f'got n={p.n.array} and n={q.n.array}')
+        raise DifferentN(
+            'KL(Binomial || Binomial) needs the same n on both sides; '
+            f'got n={p.n.array} and n={q.n.array}. It is infinite where the first n is the larger '
+            'one; else estimate it with '
+            'course_lib.distributions.kl_divergence(p, q, n_samples=10000)')
     wide = [{name: F.cast(v, numpy.float64) for name, v in d._given.items()} for d in (p, q)]
     if all('p' in given for given in wide):
         of_one = KLOfPs()(*(given['p'] for given in wide))
     else:
         of_one = KLOfLogits()(*(given['logit'] if 'logit' in given else logit(given['p'])
                                 for given in wide))
+    of_one = where(p.n.array > 0, of_one, 0.)   # no trial, no difference
     return F.cast(p.n.array * of_one, numpy.result_type(p.dtype, q.dtype))

@@ -455,7 +455,7 @@ class Categorical(OverCategories):
     observed = checks.count
     support = '{0, ..., K - 1}'
 
-    @cached_property
+    @property
     def _labels(self):
         k = self.n_classes
 

@@ -59,7 +59,7 @@ def _between(words, above, below):
 _INF = float('inf')
 
 real = _between('a finite real number', lambda a: a > -_INF, lambda a: a < _INF)
-extended_real = _between('a number, not NaN', lambda a: a >= -_INF, lambda a: a <= _INF)
+extended_real = Domain('a number, not NaN', lambda a: bool(a.min() >= -_INF), lambda a: a == a)
 positive = _between('a finite number above 0', lambda a: a > 0, lambda a: a < _INF)
 non_negative = _between('a finite number, 0 or more', lambda a: a >= 0, lambda a: a < _INF)
 probability = _between('a probability, from 0 to 1', lambda a: a >= 0, lambda a: a <= 1)
@@ -68,7 +68,8 @@ open_probability = _between(
 positive_probability = _between(
     'a probability above 0, up to 1', lambda a: a > 0, lambda a: a <= 1)
 
-unchecked = Domain('anything', lambda a: True, lambda a: a == a)   # what its user checks later
+# What its user checks later.
+unchecked = Domain('anything', lambda a: True, lambda a: (a == a) | True)
 
 
 def _each(words, contains):

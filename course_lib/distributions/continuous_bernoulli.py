@@ -395,22 +395,28 @@ class ContinuousBernoulli(OfProbability):
 
     def cdf(self, x):
         """P(X <= x) = (e^(z x) - 1) / (e^z - 1)."""
-        return Tail()(self._clipped(x), self.logit)
+        return self._tail(Tail(), x)
 
     def log_cdf(self, x):
         """log P(X <= x), exact also where the probability underflows."""
-        return LogTail()(self._clipped(x), self.logit)
+        return self._tail(LogTail(), x)
 
     def survival_function(self, x):
         """P(X > x)."""
-        return Tail(upper=True)(self._clipped(x), self.logit)
+        return self._tail(Tail(upper=True), x)
 
     def log_survival_function(self, x):
         """log P(X > x)."""
-        return LogTail(upper=True)(self._clipped(x), self.logit)
+        return self._tail(LogTail(upper=True), x)
 
-    def _clipped(self, x):
-        return F.clip(self._observe(x), 0., 1.)
+    def _tail(self, node, x):
+        x = self._observe(x)
+        inside = (x.array >= 0) & (x.array <= 1)
+        if surely_all(inside):
+            return node(x, self.logit)
+        y = node(where(inside, x, 0.5), self.logit)
+        beyond = apply(node, x.array.clip(0, 1), self.logit.array)
+        return where(self.xp.broadcast_to(inside, y.shape), y, beyond)
 
     def icdf(self, u):
         """log(1 + u (e^z - 1)) / z, for 0 <= u <= 1."""
@@ -435,7 +441,7 @@ class ContinuousBernoulli(OfProbability):
     def mode(self):
         """The favoured end: 1 for z > 0, 0 for z < 0; 1/2 for the uniform distribution, z = 0."""
         mode = 0.5 + 0.5 * self.xp.sign(self.logit.array)
-        return self._full(chainer.as_variable(mode.astype(self.dtype)))
+        return self._full(chainer.as_variable(self.xp.asarray(mode, self.dtype)))
 
     @cached_property
     def entropy(self):

@@ -24,6 +24,7 @@ from course_lib.numerics.special import (
     digamma,
     lgamma,
     polygamma,
+    sqrt,
     where,
 )
 
@@ -217,6 +218,9 @@ class Dirichlet(Distribution):
         if self.alpha.ndim == 0:
             raise ValueError('Dirichlet: alpha must have at least one axis, whose entries are the '
                              f'shares; got the single number {self.alpha.array}')
+        if self.event_shape == (0,):
+            raise ValueError('Dirichlet: alpha must have at least one share on its last axis; '
+                             f'got an array of shape {self.alpha.shape}')
 
     @property
     def alpha(self):
@@ -300,6 +304,13 @@ class Dirichlet(Distribution):
         """m (1 - m) / (1 + sum of alpha) of each share, m being its mean."""
         total = self._alpha64 + self._rest
         return F.cast(self._mean64 * (self._rest / total) / (total + 1), self.dtype)
+
+    @cached_property
+    def stddev(self):
+        """The square root of the variance, which may underflow where the root does not."""
+        total = self._alpha64 + self._rest
+        others = where(self._rest.array > 0, self._rest / total, 0.)   # no slope for a lone share
+        return F.cast(sqrt(self._mean64) * sqrt(others) / sqrt(total + 1), self.dtype)
 
     @cached_property
     def mode(self):

@@ -254,11 +254,12 @@ class DiscretizedLogistic(Distribution):
         before = self.xp.maximum(index - 1, 0)
         enough = self.cdf(self._level(before)).array >= u
         index = where(enough, before, index)
-        return chainer.Variable(self._level(index).astype(self.dtype))
+        return chainer.Variable(self.xp.asarray(self._level(index), self.dtype))
 
     def sample_n(self, n, rng=None):
         """Logistic draws, loc + s logit(u), rounded to the nearest level; not differentiable."""
-        u = random.uniform(self.xp, rng, (n,) + self.batch_shape, self.dtype)
+        u = random.uniform(self.xp, rng, (n,) + self.batch_shape,
+                           numpy.promote_types(self.dtype, 'f'))
         index = self.xp.clip(self._quantile(u).round(), 0, self.n_levels - 1)
         return chainer.Variable(self._level(index).astype(self.dtype))
 
@@ -294,9 +295,9 @@ class DiscretizedLogistic(Distribution):
 
     @cached_property
     def mode(self):
-        """The most probable level; the lower one of two equal ones."""
+        """The most probable level; one of them, if several are equal to rounding."""
         index = self._log_masses.array.argmax(axis=-1)
-        return chainer.as_variable(self._level(index).astype(self.dtype))
+        return chainer.as_variable(self.xp.asarray(self._level(index), self.dtype))
 
     @cached_property
     def entropy(self):

@@ -39,16 +39,18 @@ class Distribution(chainer.distribution.Distribution):
     has_rsample = False
     observed = None
     _event_ndim = {}   # number of event dimensions of each parameter that has any
+    _alternatives = ()   # names of parameters of which another one may be given
 
     # -- parameters ------------------------------------------------------------------------
 
     def _take(self, **given):
-        """Promotes, checks and keeps the parameters that are not ``None``."""
+        """Promotes, checks and keeps the parameters; of alternatives, the one that is given."""
         owner = type(self).__name__
-        given = {name: value for name, value in given.items() if value is not None}
+        given = {name: value for name, value in given.items()
+                 if value is not None or name not in self._alternatives}
         arrays = {name: special.data(value) for name, value in given.items()}
         self._dtype = dtype = _common_dtype(arrays.values())
-        self._xp = xp = _common_xp(owner, arrays)
+        xp = _common_xp(owner, arrays)
         self._given = {name: as_variable(owner, name, value, dtype, xp)
                        for name, value in given.items()}
         if checks.is_enabled():
@@ -62,6 +64,7 @@ class Distribution(chainer.distribution.Distribution):
 
     def _exactly_one(self, **given):
         """Raises unless exactly one of the alternative parameters is given."""
+        self._alternatives = (*self._alternatives, *given)
         chosen = [name for name in given if given[name] is not None]
         if len(chosen) != 1:
             names = ' or '.join(given)
@@ -77,7 +80,8 @@ class Distribution(chainer.distribution.Distribution):
     @property
     def xp(self):
         """:mod:`numpy` or :mod:`cupy`: where the parameters live."""
-        return self._xp
+        # Looked up, not kept: a module cannot be pickled or copied.
+        return special.xp_of(next(iter(self._given.values())).array)
 
     @property
     def dtype(self):
@@ -219,7 +223,7 @@ class OfProbability(Distribution):
 
 def _refusing(name, is_property):
     """A member that refuses with a sentence until a subclass defines it."""
-    def refuse(self, *args):
+    def refuse(self, *args, **kwargs):
         raise NotImplementedError(self._no(name))
     refuse.__name__ = name
     refuse.__doc__ = getattr(chainer.distribution.Distribution, name).__doc__
@@ -264,6 +268,10 @@ def as_array(owner, name, value, dtype, xp, promote=False):
     """A floating array of ``dtype`` made of a number, list or array; see :func:`as_variable`."""
     if type(value) is numpy.ndarray and value.dtype == dtype:
         return value
+    if isinstance(value, numpy.ma.MaskedArray):
+        raise TypeError(f'{owner}: {name} must not be a masked array, whose mask would be lost; '
+                        'leave the masked entries out, or fill them')
+    kind = type(value).__name__
     if not hasattr(value, 'dtype'):
         try:
             value = numpy.asarray(value)
@@ -275,7 +283,7 @@ def as_array(owner, name, value, dtype, xp, promote=False):
         is_array = not isinstance(value, numpy.generic)
     if value.dtype.kind not in 'fiub':
         raise TypeError(f'{owner}: {name} must consist of real numbers; '
-                        f'got {type(value).__name__} of dtype {value.dtype}')
+                        f'got {kind} of dtype {value.dtype}')
     if value.dtype != dtype and not (promote and value.dtype.kind == 'f'):
         value = value.astype(dtype)
     return value if is_array else xp.asarray(value)
@@ -324,7 +332,7 @@ def _as_shape(sample_shape):
     try:
         shape = tuple(int(n) for n in sample_shape)
         exact = all(n == m for n, m in zip(shape, sample_shape))
-    except TypeError:
+    except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact:
         raise TypeError(

@@ -21,6 +21,7 @@ from course_lib.numerics.special import (
     logit,
     sigmoid,
     softplus,
+    sqrt,
     where,
 )
 
@@ -76,15 +77,16 @@ class LogSurvivalOfP(Elementwise):
 
 
 class LogSurvivalOfLogit(Elementwise):
-    """log P(X > k) = -k softplus(z)."""
+    """log P(X > k) = -k softplus(z), -inf at k = inf even where softplus(z) underflows."""
 
     upcast = True
 
     def value(self, k, z):
-        return -k * softplus(z)
+        xp = special.xp_of(k, z)
+        return -xp.where(k < math.inf, k * softplus(z), math.inf)
 
     def partials(self, k, z):
-        return [lambda: -k * sigmoid(z)]
+        return [lambda: where(special.data(k) < math.inf, -k * sigmoid(z), -math.inf)]
 
 
 class TailOfP(Elementwise):
@@ -104,6 +106,7 @@ class TailOfP(Elementwise):
     def partials(self, k, p):
         def derivative():
             count = special.data(k)
+            count = where(count < math.inf, count, 0)   # else inf * 0
             mass = count * exp(special.apply(LogSurvivalOfP(abs(count - 1)), p))
             if self.form != 'log_cdf':
                 return -mass if self.form == 'survival' else mass
@@ -294,7 +297,7 @@ class Geometric(OfProbability):
 
     def _whole_part(self, x):
         x = self._observe(x, domain=checks.extended_real)
-        return self.xp.floor(self.xp.clip(x, 0, numpy.finfo(x.dtype).max))
+        return self.xp.floor(self.xp.clip(x, 0, math.inf))
 
     def icdf(self, x):
         """The smallest count whose cdf is x or more: ceil(log(1 - x) / log(1 - p)), at least 1."""
@@ -336,6 +339,14 @@ class Geometric(OfProbability):
             return self._full((1 - self.p) / self.p / self.p)
         odds = exp(-self.logit)
         return self._full(odds * (1 + odds))
+
+    @cached_property
+    def stddev(self):
+        """sqrt(1 - p) / p."""
+        if 'p' in self._given:
+            return self._full(sqrt(1 - self.p) / self.p)
+        z = F.cast(self.logit, numpy.float64)
+        return self._full(F.cast(exp(0.5 * (softplus(-z) - z)), self.dtype))
 
     @cached_property
     def mode(self):

@@ -7,7 +7,7 @@ import scipy.special
 
 from course_lib.distributions.distribution import cached_property
 from course_lib.distributions.location_scale import LocationScale, ratio_excess
-from course_lib.distributions.normal import Normal
+from course_lib.distributions.normal import Normal, kl_with_normal
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
@@ -247,7 +247,7 @@ class KLGumbelNormal(Elementwise):
 @chainer.register_kl(Gumbel, Normal)
 def _kl_gumbel_normal(p, q):
     """See :class:`KLGumbelNormal`."""
-    return KLGumbelNormal()(p.loc, p.scale, q.loc, q.scale)
+    return kl_with_normal(KLGumbelNormal(), p, q)
 
 
 class KLNormalGumbel(Elementwise):
@@ -271,4 +271,4 @@ class KLNormalGumbel(Elementwise):
 @chainer.register_kl(Normal, Gumbel)
 def _kl_normal_gumbel(p, q):
     """E e^-z is the moment-generating function of a normal; see :class:`KLNormalGumbel`."""
-    return KLNormalGumbel()(p.loc, p.scale, q.loc, q.scale)
+    return kl_with_normal(KLNormalGumbel(), p, q)

@@ -94,6 +94,11 @@ class Independent(Distribution):
         """str: The support of each part."""
         return self.distribution.support
 
+    @property
+    def binary_check(self):
+        """That of a Bernoulli base; ``None`` for any other."""
+        return getattr(self.distribution, 'binary_check', None)
+
     def log_prob(self, x):
         """sum_i log p_i(x_i).
 
@@ -105,7 +110,13 @@ class Independent(Distribution):
         return self._sum(base.log_prob(x))
 
     def prob(self, x):
-        """prod_i p_i(x_i), as exp of the sum of logarithms."""
+        """prod_i p_i(x_i), as exp of the sum of logarithms.
+
+        A Bernoulli base with ``binary_check=False``, whose ``log_prob`` of a grey x is not the
+        logarithm of its ``prob``, is asked for the latter, as in Chainer.
+        """
+        if self.binary_check is False:
+            return self._product(self.distribution.prob(self._whole_event(x)))
         return special.exp(self.log_prob(x))
 
     def cdf(self, x):
@@ -180,7 +191,11 @@ class Independent(Distribution):
     def _whole_event(self, x):
         """``x`` itself, if its last axes can be an event."""
         event = self.event_shape
-        shape = x.shape if hasattr(x, 'shape') else numpy.shape(x)
+        try:
+            shape = x.shape if hasattr(x, 'shape') else numpy.shape(x)
+        except ValueError:
+            raise TypeError('Independent: x must consist of real numbers, in rows of one length; '
+                            f'got {x!r:.60}') from None
         part = shape[max(0, len(shape) - len(event)):]
         fits = len(part) <= len(event) and all(
             a in (1, b) for a, b in zip(part[::-1], event[::-1]))

@@ -10,9 +10,16 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.distributions.independent import Independent
+from course_lib.distributions.checks import validation
+from course_lib.distributions.independent import Independent, sample_n_of
 
 register_kl = chainer.register_kl
+
+
+class NoClosedForm(NotImplementedError, KeyError):
+    """No closed form is registered for a pair; a ``KeyError`` too, because Chainer raises that."""
+
+    __str__ = Exception.__str__   # that of KeyError puts quotation marks around the sentence
 
 
 class _Registry(dict):
@@ -24,8 +31,11 @@ class _Registry(dict):
                  for i, a in enumerate(p.__mro__) for j, b in enumerate(q.__mro__)
                  if (a, b) in self]
         if not found:
-            raise NotImplementedError(
-                f'no closed form is registered for KL({p.__name__} || {q.__name__}); register one '
+            names = [c.__name__ for c in pair]
+            if names[0] == names[1] and p is not q:   # one of Chainer's, one of this package
+                names = [f'{c.__module__}.{c.__name__}' for c in pair]
+            raise NoClosedForm(
+                f'no closed form is registered for KL({" || ".join(names)}); register one '
                 'with chainer.register_kl, or estimate it with '
                 'course_lib.distributions.kl_divergence(p, q, n_samples=10000)')
         return min(found, key=lambda candidate: candidate[0])[1]
@@ -40,7 +50,7 @@ class MonteCarloKL(NamedTuple):
     """An estimate of a divergence, and how uncertain it is."""
 
     value: chainer.Variable
-    standard_error: object  # array of the same shape
+    standard_error: object  # array of the same shape; NaN where an estimate is infinite
 
 
 def kl_divergence(p, q, n_samples=None, rng=None):
@@ -55,16 +65,24 @@ def kl_divergence(p, q, n_samples=None, rng=None):
 
     Returns:
         chainer.Variable of the batch's shape; with ``n_samples``, :class:`MonteCarloKL`, a pair
-        ``(value, standard_error)`` whose standard error is 0 where a closed form was used.
+        ``(value, standard_error)`` whose standard error is 0 where a closed form was used. The
+        gradient of an estimate goes through the samples where they have one, and else is that of
+        the score-function estimator (Mohamed et al., 2020, Monte Carlo Gradient Estimation in
+        Machine Learning, eq. 13).
 
     Raises:
         NotImplementedError: If no closed form is registered and ``n_samples`` is not given.
-        ValueError: If ``n_samples`` is less than 2.
+        ValueError: If ``n_samples`` is less than 2, or the batches do not broadcast.
         TypeError: If ``p`` or ``q`` is not a distribution.
     """
     for name, value in (('p', p), ('q', q)):
         if not isinstance(value, chainer.distribution.Distribution):
             raise TypeError(f'{name} must be a distribution; got {type(value).__name__}')
+    try:
+        numpy.broadcast_shapes(p.batch_shape, q.batch_shape)
+    except ValueError:
+        raise ValueError(f'the batch_shape {p.batch_shape} of p does not broadcast with the '
+                         f'batch_shape {q.batch_shape} of q') from None
     if n_samples is None:
         return chainer.kl_divergence(p, q)
     if not isinstance(n_samples, (int, numpy.integer)) or n_samples < 2:
@@ -72,16 +90,44 @@ def kl_divergence(p, q, n_samples=None, rng=None):
     try:
         closed = chainer.kl_divergence(p, q)
     except NotImplementedError:
-        x = p.sample(n_samples, rng=rng)
-        difference = p.log_prob(x) - q.log_prob(x)
-        error = difference.array.std(axis=0, ddof=1) / n_samples ** 0.5
-        return MonteCarloKL(F.mean(difference, axis=0), error)
+        return _estimate(p, q, n_samples, rng)
     return MonteCarloKL(closed, closed.xp.zeros_like(closed.array))
 
 
+def _estimate(p, q, n, rng):
+    x = sample_n_of(p, n, rng)
+    moves = getattr(p, 'has_rsample', False)   # the score function is right for all
+    if not moves:
+        x = chainer.as_variable(x.array)
+    lead = len(q.batch_shape) - len(p.batch_shape)
+    if lead > 0:   # axes on which the draws of p broadcast against the batch of q
+        x = F.reshape(x, (n,) + (1,) * lead + x.shape[1:])
+    log_p = p.log_prob(x)
+    with validation(False):   # what q excludes is no mistake: its log_prob is -inf
+        difference = _minus(log_p, q.log_prob(x))
+    xp, values = difference.xp, difference.array
+    with numpy.errstate(invalid='ignore'):
+        error = xp.asarray(values.std(axis=0, ddof=1) / n ** 0.5)
+        # The mean of the other n - 1 draws as a baseline: it calms the estimator, without a bias.
+        signal = (values - values.mean(axis=0)) * (n / (n - 1))
+    value = F.mean(difference, axis=0)
+    if not moves:
+        signal = xp.where(xp.isfinite(signal), signal, 0).astype(log_p.dtype, copy=False)
+        score = F.mean(signal * (log_p - log_p.array), axis=0)   # 0, with the gradient wanted
+        value += F.cast(score, value.dtype)
+    return MonteCarloKL(value, error)
+
+
+def _minus(a, b):
+    """The difference of two variables, of the promoted dtype."""
+    dtype = numpy.result_type(a.dtype, b.dtype)
+    return F.cast(a, dtype) - F.cast(b, dtype)
+
+
 def cross_entropy(p, q):
-    """-E_p[log q(x)] = entropy of p + KL(p || q), in nats."""
-    return p.entropy + kl_divergence(p, q)
+    """-E_p[log q(x)] = entropy of p + KL(p || q), in nats; arguments as :func:`kl_divergence`."""
+    kl = kl_divergence(p, q)
+    return _minus(p.entropy, -kl)
 
 
 def has_closed_form(p, q):

@@ -5,7 +5,7 @@ import chainer
 
 from course_lib.distributions.distribution import cached_property
 from course_lib.distributions.location_scale import LocationScale, ratio_excess
-from course_lib.distributions.normal import Normal
+from course_lib.distributions.normal import Normal, kl_with_normal
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import HALF_LOG_2PI, exp, expm1, expm1mx, log, log1p, where
@@ -196,7 +196,7 @@ class KLLaplaceNormal(Elementwise):
 @chainer.register_kl(Laplace, Normal)
 def _kl_laplace_normal(p, q):
     """E (x - loc2)^2 = 2 scale1^2 + (loc1 - loc2)^2; see :class:`KLLaplaceNormal`."""
-    return KLLaplaceNormal()(p.loc, p.scale, q.loc, q.scale)
+    return kl_with_normal(KLLaplaceNormal(), p, q)
 
 
 class KLNormalLaplace(Elementwise):
@@ -227,4 +227,4 @@ class KLNormalLaplace(Elementwise):
 @chainer.register_kl(Normal, Laplace)
 def _kl_normal_laplace(p, q):
     """See :class:`KLNormalLaplace`."""
-    return KLNormalLaplace()(p.loc, p.scale, q.loc, q.scale)
+    return kl_with_normal(KLNormalLaplace(), p, q)

@@ -6,7 +6,7 @@ from chainer import functions as F
 import numpy
 
 from course_lib.distributions.categorical import Categorical, logits
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import Distribution, as_array, cached_property
 from course_lib.distributions.independent import dtype_of, sample_n_of
 from course_lib.numerics import random, special
 from course_lib.numerics.rowwise import Rowwise, log_mean_exp, softmax
@@ -124,7 +124,7 @@ class Mixture(Distribution):
 
     def cdf(self, x):
         """sum_k pi_k P_k(X <= x)."""
-        return self._average(self.components.cdf(self._for_each(x)))
+        return self._expected(self.components.cdf(self._for_each(x)))
 
     def log_cdf(self, x):
         """log P(X <= x)."""
@@ -132,7 +132,7 @@ class Mixture(Distribution):
 
     def survival_function(self, x):
         """sum_k pi_k P_k(X > x)."""
-        return self._average(self.components.survival_function(self._for_each(x)))
+        return self._expected(self.components.survival_function(self._for_each(x)))
 
     def log_survival_function(self, x):
         """log P(X > x)."""
@@ -184,8 +184,8 @@ class Mixture(Distribution):
 
     def _for_each(self, x):
         """The observation with an axis of length 1 for the components."""
-        if not hasattr(x, 'shape'):
-            x = numpy.asarray(x)
+        if not isinstance(x, chainer.Variable):
+            x = as_array('Mixture', 'x', x, self.dtype, self.xp, promote=True)
         n_batch = len(x.shape) - len(self.event_shape)
         try:
             numpy.broadcast_shapes(x.shape, self.batch_shape + self.event_shape)
@@ -196,6 +196,10 @@ class Mixture(Distribution):
                 f'Mixture: x has shape {x.shape}, which does not broadcast with batch_shape '
                 f'{self.batch_shape} + event_shape {self.event_shape}')
         return x.reshape(x.shape[:n_batch] + (1,) + x.shape[n_batch:])
+
+    def _expected(self, values):
+        dtype = numpy.result_type(values.dtype, self.dtype)
+        return F.cast(self._average(values, keep=True)[..., 0], dtype)
 
     def _average(self, values, n_event=0, keep=False):
         """sum_k pi_k values_k, in float64; cast back unless the component axis is kept."""

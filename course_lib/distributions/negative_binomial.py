@@ -18,6 +18,7 @@ from course_lib.numerics.special import (
     log_ratio,
     polynomial,
     refined,
+    sigmoid,
     sqrt,
     where,
 )
@@ -91,7 +92,7 @@ class LogProb(Elementwise):
             # The digammas are log r - 1/(2r) + stirling'(r): all that is large cancels on paper.
             # For x = 1 their difference is just 1 / r, and what else there is, is as for x = 0.
             one = special.data(x) == 1
-            rest = x - one
+            rest = where(one, 0., x)
             n = r + rest
             u = -(where(one, mu, excess)) / s
             curved = log_n = _log1p(u, n / s) - lowered
@@ -300,29 +301,38 @@ def _shifted(z, coefficients, order=0):
 
 
 class Cdf(Elementwise):
-    """P(X <= k) = I_p(r, k + 1) with p = r / (r + mu), or 1 less that; differentiable in mu."""
+    """P(X <= k) = I_q(r, k + 1) with q = r / (r + mu), or 1 less that; differentiable in mu.
+
+    Or in the logit log(mu / r), of which q = sigmoid(-logit).
+    """
 
     upcast = True
 
-    def __init__(self, k, upper):
+    def __init__(self, k, of_logit, upper):
         super().__init__(k)
-        self.upper = upper
+        self.of_logit, self.upper = of_logit, upper
 
-    def value(self, k, mu, r):
-        xp = special.xp_of(k, mu, r)
+    def value(self, k, a, r):
+        xp = special.xp_of(k, a, r)
         inside = (k >= 0) & (k < xp.inf)
         k0 = xp.where(inside, xp.floor(k), 0)
-        value = upper_tail(k0 + 1, r, mu / (r + mu), r / (r + mu), self.upper)
+        if self.of_logit:
+            p, q = sigmoid(a), sigmoid(-a)
+        else:
+            p, q = a / (r + a), r / (r + a)
+        # However small q is, q^r may be all but 1.
+        value = upper_tail(k0 + 1, r, p, xp.maximum(q, LEAST_MEAN), self.upper)
         return xp.where(inside, value, (k < 0) == self.upper)
 
-    def partials(self, k, mu, r):
+    def partials(self, k, a, r):
         def in_mean():
             # d/dmu = -(r + k) / (r + mu) p(k): the terms of the sum telescope.
             count = special.data(k)
             xp = special.xp_of(count)
             inside = (count >= 0) & (count < xp.inf)
             k0 = xp.where(inside, xp.floor(count), 0)
-            density = exp(special.apply(LogProb(k0, 'mean'), mu, r)) * (r + k0) / (r + mu)
+            name, factor = ('logit', sigmoid(a)) if self.of_logit else ('mean', 1 / (r + a))
+            density = exp(special.apply(LogProb(k0, name), a, r)) * (r + k0) * factor
             return where(xp.broadcast_to(inside, density.shape),
                          density if self.upper else -density, 0.)
 
@@ -401,6 +411,17 @@ class NegativeBinomial(Distribution):
         return exp(F.cast(self.log_concentration, numpy.float64))
 
     @cached_property
+    def _wide(self):
+        """The same in float64: the given dtype may not hold the mean or the concentration."""
+        with checks.validation(False):
+            return NegativeBinomial(
+                **{name: F.cast(v, numpy.float64) for name, v in self._given.items()})
+
+    def _narrow(self, variable):
+        with numpy.errstate(over='ignore'):
+            return self._full(F.cast(variable, self.dtype))
+
+    @cached_property
     def log_mean(self):
         """Natural logarithm of the mean."""
         if 'logit' in self._given:
@@ -415,10 +436,7 @@ class NegativeBinomial(Distribution):
 
     @cached_property
     def _mean(self):
-        if 'mean' in self._given:
-            return self._given['mean']
-        return exp(self.log_mean) if 'log_mean' in self._given else (
-            self.concentration * exp(self.logit))
+        return self._given['mean'] if 'mean' in self._given else exp(self.log_mean)
 
     def log_prob(self, x):
         """log of the probability of the count x, of the broadcast shape of x and the batch.
@@ -442,47 +460,53 @@ class NegativeBinomial(Distribution):
 
     def cdf(self, x):
         """P(X <= x) = I_p(r, floor(x) + 1), with p = r / (r + mu)."""
-        x = self._observe(x, domain=checks.extended_real)
-        return Cdf(x, upper=False)(self._mean, self.concentration)
+        return self._cdf(x, upper=False)
 
     def survival_function(self, x):
         """P(X > x) = I_{1-p}(floor(x) + 1, r), with p = r / (r + mu)."""
+        return self._cdf(x, upper=True)
+
+    def _cdf(self, x, upper):
         x = self._observe(x, domain=checks.extended_real)
-        return Cdf(x, upper=True)(self._mean, self.concentration)
+        of_logit = 'mean' not in self._given
+        a = self._wide.logit if of_logit else self._given['mean']
+        return F.cast(Cdf(x, of_logit, upper)(a, self._wide.concentration), self.dtype)
 
     def sample_n(self, n, rng=None):
         """Draws of whole numbers, Poisson with a Gamma-distributed rate, in the parameters' dtype.
         """
         rng = random.generator(self.xp, rng)
         shape = (n,) + self.batch_shape
-        r = self._wide_concentration.array.astype(numpy.float64)
+        mean, r = self._wide._mean.array, self._wide.concentration.array
         rate = random.draw(self.xp, rng, 'standard_gamma', r, size=shape)
-        rate *= self._mean.array.astype(numpy.float64) / r
+        rate *= (mean / r).clip(0, numpy.finfo(numpy.float64).max)
         draws = random.draw(self.xp, rng, 'poisson', rate, size=shape)
         return chainer.Variable(draws.astype(self.dtype))
 
     @cached_property
     def mean(self):
         """mu."""
-        return self._full(self._mean)
+        return self._narrow(self._wide._mean)
 
     @cached_property
     def variance(self):
         """mu + mu^2 / r."""
-        odds = exp(self.logit) if 'logit' in self._given else self._mean / self.concentration
-        return self._full(self._mean * (1 + odds))
+        mean, r = self._wide._mean, self._wide.concentration
+        return self._narrow(mean * (1 + mean / r))
 
     @cached_property
     def stddev(self):
         """sqrt(mu + mu^2 / r)."""
-        return sqrt(self.variance)
+        mean, r = self._wide._mean, self._wide.concentration
+        return self._narrow(sqrt(mean) * (sqrt(r + mean) / sqrt(r)))
 
     @cached_property
     def mode(self):
         """floor(mu (r - 1) / r), and 0 for r < 1."""
-        mu, r = (v.array.astype(numpy.float64) for v in (self._mean, self.concentration))
-        mode = self.xp.floor(self.xp.maximum(mu - mu / r, 0))
-        return self._full(chainer.as_variable(self.xp.asarray(mode, self.dtype)))
+        mean, r = self._wide._mean.array, self._wide.concentration.array
+        less = mean.clip(0, numpy.finfo(numpy.float64).max) / r   # inf - inf would be no number
+        mode = self.xp.where(r > 1, self.xp.floor(mean - less), 0)
+        return self._narrow(chainer.as_variable(mode))
 
 
 @chainer.register_kl(NegativeBinomial, NegativeBinomial)
@@ -508,12 +532,5 @@ def _kl_negative_binomial_negative_binomial(p, q):
         # Both means are proportional to r, and so is the divergence: r enters as a mere factor.
         y = r * KL(is_log=True)(p.logit, q.logit, r.xp.ones((), r.dtype))
     else:
-        y = KL(is_log=True)(*(_wide_log_mean(d) for d in (p, q)), r)
+        y = KL(is_log=True)(p._wide.log_mean, q._wide.log_mean, r)
     return y if y.dtype == dtype else F.cast(y, dtype)
-
-
-def _wide_log_mean(d):
-    given = F.cast(d._given[d._mean_name], numpy.float64)
-    if d._mean_name == 'logit':
-        return given + log(F.cast(d._wide_concentration, numpy.float64))
-    return log(given) if d._mean_name == 'mean' else given

@@ -3,6 +3,7 @@ import functools
 import math
 
 import chainer
+from chainer import functions as F
 import numpy
 
 from course_lib.distributions import checks
@@ -252,3 +253,18 @@ def _kl_normal_normal(p, q, n_summed=0):
 
 _kl_normal_normal.can_sum = True   # over the last axes, as it goes; see Independent
 chainer.register_kl(Normal, Normal)(_kl_normal_normal)
+
+
+@numpy.errstate(over='ignore')
+def kl_with_normal(node, p, q):
+    """``node(loc1, scale1, loc2, scale2)`` for a pair of which one is a Normal."""
+    kl = node(p.loc, wide_scale(p), q.loc, wide_scale(q))
+    dtype = numpy.result_type(p.dtype, q.dtype)
+    return kl if kl.dtype == dtype else F.cast(kl, dtype)
+
+
+def wide_scale(p):
+    """The scale; of a Normal with log_scale in float64, for e^-110 is 0 in float32."""
+    if 'log_scale' in p._given:
+        return exp(F.cast(p.log_scale, numpy.float64))
+    return p.scale

@@ -18,6 +18,7 @@ from course_lib.numerics.special import (
     log_peak,
     log_ratio,
     refined,
+    sqrt,
     where,
 )
 
@@ -70,30 +71,36 @@ class LogProbOfLam(Elementwise):
 
 
 class Cdf(Elementwise):
-    """P(X <= k) = Q(k + 1, lam), the regularised incomplete gamma function, or 1 less that."""
+    """P(X <= k) = Q(k + 1, lam), the regularised incomplete gamma function, or 1 less that.
+
+    Of lam or log lam; the derivatives are -p(k) and -lam p(k) = -(k + 1) p(k + 1).
+    """
 
     upcast = True
 
-    def __init__(self, k, upper=False):
+    def __init__(self, k, is_log, upper):
         super().__init__(k)
-        self.upper = upper
+        self.is_log, self.upper = is_log, upper
 
-    def value(self, k, lam):
-        xp = special.xp_of(k, lam)
+    def value(self, k, a):
+        xp = special.xp_of(k, a)
         functions = special.special_of(xp)
-        k = xp.floor(k)
+        k, lam = xp.floor(k), exp(a) if self.is_log else a
         of_count = functions.gammainc if self.upper else functions.gammaincc
         inside = of_count(xp.clip(k, 0, 1e300) + 1, lam)
         above = xp.where(k < 0, 0., 1.)
         return xp.where((k < 0) | (k == xp.inf), 1 - above if self.upper else above, inside)
 
-    def partials(self, k, lam):
+    def partials(self, k, a):
         def derivative():
             count = special.data(k)
             xp = special.xp_of(count)
             possible = (count >= 0) & (count < xp.inf)
             floor = xp.floor(xp.where(possible, count, 0))
-            mass = exp(special.apply(LogProbOfLam(floor), lam))
+            if self.is_log:
+                mass = (floor + 1) * exp(special.apply(LogProbOfLogLam(floor + 1), a))
+            else:
+                mass = exp(special.apply(LogProbOfLam(floor), a))
             return where(xp.broadcast_to(possible, mass.shape), mass if self.upper else -mass, 0.)
         return [derivative]
 
@@ -212,16 +219,27 @@ class Poisson(Distribution):
 
     def cdf(self, x):
         """P(X <= x) = Q(floor(x) + 1, lam), with Q the regularised upper incomplete gamma."""
-        return Cdf(self._observe(x, domain=checks.extended_real))(self.lam)
+        return self._cdf(x, upper=False)
 
     def survival_function(self, x):
         """P(X > x) = P(floor(x) + 1, lam), with P the regularised lower incomplete gamma."""
-        return Cdf(self._observe(x, domain=checks.extended_real), upper=True)(self.lam)
+        return self._cdf(x, upper=True)
+
+    def _cdf(self, x, upper):
+        (name, given), = self._given.items()
+        x = self._observe(x, domain=checks.extended_real)
+        return Cdf(x, name == 'log_lam', upper)(given)
+
+    def _wide_lam(self):
+        """The rate, an array of float64: beyond the range of the given dtype."""
+        (name, given), = self._given.items()
+        wide = given.array.astype(numpy.float64)
+        return exp(wide) if name == 'log_lam' else wide
 
     def sample_n(self, n, rng=None):
         """Draws of whole numbers, in the dtype of the parameters (so that they can enter a loss).
         """
-        draws = random.draw(self.xp, rng, 'poisson', self.lam.array.astype(numpy.float64),
+        draws = random.draw(self.xp, rng, 'poisson', self._wide_lam(),
                             size=(n,) + self.batch_shape)
         return chainer.Variable(draws.astype(self.dtype))
 
@@ -236,9 +254,15 @@ class Poisson(Distribution):
         return self._full(self.lam)
 
     @cached_property
+    def stddev(self):
+        """sqrt(lam)."""
+        return self._full(sqrt(self.lam) if 'lam' in self._given else exp(0.5 * self.log_lam))
+
+    @cached_property
     def mode(self):
         """The largest whole number up to lam (where lam is whole, lam - 1 is as probable)."""
-        return self._full(chainer.as_variable(self.xp.asarray(self.xp.floor(self.lam.array))))
+        mode = self.xp.floor(self._wide_lam())
+        return self._full(chainer.as_variable(self.xp.asarray(mode, self.dtype)))
 
 
 @chainer.register_kl(Poisson, Poisson)

@@ -8,6 +8,7 @@ from course_lib.distributions.distribution import Distribution
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
+    exp,
     log,
     log1p,
     log_sigmoid,
@@ -52,6 +53,59 @@ class LogProb(Elementwise):
         return [in_t, in_z, in_x]
 
 
+class OfScore(Elementwise):
+    """curve(u), u = t logit(x) - z: a cdf, a survival function, or the logarithm of one.
+
+    Args:
+        curve: A function of u, an array.
+        slope: Its derivative, of an array or a variable.
+    """
+
+    upcast = True
+
+    def __init__(self, curve, slope):
+        super().__init__()
+        self.curve, self.slope = curve, slope
+
+    def value(self, t, z, x):
+        inside, _, _, _, u = _scores(t, z, x)
+        return self.curve(where(inside, u, where(x <= 0, -math.inf, math.inf)))
+
+    def partials(self, t, z, x):
+        inside, x, log_x, log_rest, u = _scores(t, z, x)
+        slope = where(inside, self.slope(u), 0.)
+        return [lambda: slope * (log_x - log_rest), lambda: -slope,
+                lambda: slope * t / (x * (1 - x))]
+
+
+class Quantile(Elementwise):
+    """sigmoid(y) with y = (z + logit(p)) / t."""
+
+    upcast = True
+
+    def value(self, t, z, p):
+        return sigmoid((z + logit(p)) / t)
+
+    def partials(self, t, z, p):
+        y = (z + logit(p)) / t
+        finite = abs(special.data(y)) < math.inf
+
+        def in_y():
+            return where(finite, _bump(y), 0.)
+
+        def in_p():
+            # in_y / (t p (1 - p)), which at p = 0 and p = 1 is 0 / 0, collected by logarithm.
+            left = special.data(y) <= 0
+            a, w, size = where(left, z, -z), where(left, p, 1 - p), where(left, -y, y)
+            power = 1 / t - 1
+            zero_to_0 = (special.data(power) == 0) & (special.data(w) == 0)
+            log_w = log(where(zero_to_0, 1., w))
+            near = exp(a / t + power * log_w - (1 / t + 1) * log1p(-w))
+            return near * sigmoid(size) * sigmoid(size) / t
+
+        return [lambda: -in_y() * where(finite, y, 0.) / t, lambda: in_y() / t, in_p]
+
+
 class OpenSigmoid(Elementwise):
     """sigmoid(y), kept off 0 and 1 by the smallest step that the dtype can make."""
 
@@ -63,7 +117,7 @@ class OpenSigmoid(Elementwise):
         return special.xp_of(y).clip(sigmoid(y), self.low, self.high)
 
     def partials(self, y):
-        return [lambda: sigmoid(y) * sigmoid(-y)]
+        return [lambda: _bump(y)]
 
 
 class RelaxedBernoulli(Distribution):
@@ -127,24 +181,26 @@ class RelaxedBernoulli(Distribution):
 
     def cdf(self, x):
         """P(X <= x) = sigmoid(t logit(x) - z)."""
-        return sigmoid(self._score(x))
+        return self._of_score(sigmoid, _bump, x)
 
     def log_cdf(self, x):
         """log P(X <= x)."""
-        return log_sigmoid(self._score(x))
+        return self._of_score(log_sigmoid, lambda u: sigmoid(-u), x)
 
     def survival_function(self, x):
         """P(X > x) = sigmoid(z - t logit(x))."""
-        return sigmoid(-self._score(x))
+        return self._of_score(lambda u: sigmoid(-u), lambda u: -_bump(u), x)
 
     def log_survival_function(self, x):
         """log P(X > x)."""
-        return log_sigmoid(-self._score(x))
+        return self._of_score(lambda u: log_sigmoid(-u), lambda u: -sigmoid(u), x)
+
+    def _of_score(self, curve, slope, x):
+        return OfScore(curve, slope)(self.temperature, self.logit, self._observe(x))
 
     def icdf(self, u):
         """sigmoid((z + logit(u)) / t), for 0 <= u <= 1."""
-        u = self._observe(u, 'u', checks.probability)
-        return sigmoid((self.logit + logit(u)) / self.temperature)
+        return Quantile()(self.temperature, self.logit, self._observe(u, 'u', checks.probability))
 
     def sample_n(self, n, rng=None):
         """sigmoid((z + L) / t) for logistic noise L; differentiable in both parameters."""
@@ -152,18 +208,16 @@ class RelaxedBernoulli(Distribution):
         noise = logit(u).astype(self.dtype)
         return OpenSigmoid(self.dtype)((self.logit + noise) / self.temperature)
 
-    def _score(self, x):
-        x = self._observe(x)
-        inside, _, _, _, u = _scores(self.temperature, self.logit, x)
-        below = self.xp.broadcast_to(x.array <= 0, u.shape)
-        return where(self.xp.broadcast_to(inside, u.shape), u,
-                     self.xp.where(below, -math.inf, math.inf).astype(u.dtype))
-
 
 def lowest(dtype):
     """A number near 0 whose reciprocal is far from overflowing, to keep relaxed samples above."""
     info = numpy.finfo(dtype)
     return float(info.tiny) if dtype == numpy.float16 else float(info.tiny) / float(info.eps)
+
+
+def _bump(u):
+    """The derivative of the sigmoid."""
+    return sigmoid(u) * sigmoid(-u)
 
 
 def _scores(t, z, x):

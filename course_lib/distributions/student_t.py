@@ -7,6 +7,7 @@ import numpy
 
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.location_scale import Affine
 from course_lib.numerics import gamma, random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
@@ -106,13 +107,18 @@ class Entropy(Elementwise):
                 lambda: 1 / scale]
 
 
-class StandardCdf(Elementwise):
-    """P(T <= z); differentiable in z."""
+class Cdf(Elementwise):
+    """P(X <= x), or with ``upper`` P(X > x); differentiable in x, loc and scale."""
 
     upcast = True
 
-    def value(self, df, z):
-        xp = special.xp_of(df, z)
+    def __init__(self, upper=False):
+        super().__init__()
+        self.sign = -1 if upper else 1
+
+    def value(self, x, df, loc, scale):
+        xp = special.xp_of(x, df)
+        z = self.sign * ((x - loc) / scale)
         if xp is numpy:
             return special.special_of(xp).stdtr(df, z)
         # CuPy has only the incomplete beta function.
@@ -121,8 +127,16 @@ class StandardCdf(Elementwise):
         lower = 0.5 * special.special_of(xp).betainc(0.5 * df, half, w)
         return xp.where(z < 0, lower, 1 - lower)
 
-    def partials(self, df, z):
-        return [_refuse, lambda: exp(apply(LogDensity(), df, z))]
+    def partials(self, x, df, loc, scale):
+        z = (x - loc) / scale
+        finite = abs(special.data(z)) < math.inf
+        z = where(finite, z, 0.)
+
+        def in_x():
+            # An infinite x is the flat end of the curve.
+            return self.sign * where(finite, exp(apply(LogDensity(), df, z)), 0.) / scale
+
+        return [in_x, _refuse, lambda: -in_x(), lambda: -in_x() * z]
 
 
 class StandardIcdf(Elementwise):
@@ -133,16 +147,19 @@ class StandardIcdf(Elementwise):
     def value(self, df, q):
         xp = special.xp_of(df, q)
         functions = special.special_of(xp)
+        # By the inverse of the incomplete beta function, I_x(df/2, 1/2) = 2 P(T < -|t|) with
+        # x = 1 / (1 + t^2 / df); and where x is near 1, its complement, by the symmetry of I.
+        h, half, tail = 0.5 * df, xp.asarray(0.5, q.dtype), xp.minimum(q, 1 - q)
+        x = functions.betaincinv(h, half, 2 * tail)
         if xp is numpy:
-            return functions.stdtrit(df, q)
-        # CuPy has only the inverse of the incomplete beta function, I_x(df/2, 1/2) = 2 P(T < -|t|)
-        # with x = 1 / (1 + t^2 / df); near the median 1 - x, by the symmetry of I.
-        tail, half = xp.minimum(q, 1 - q), xp.asarray(0.5, q.dtype)
-        near = tail > 0.25
-        rest = functions.betaincinv(half, 0.5 * df, xp.where(near, 1 - 2 * tail, half))
-        x = functions.betaincinv(0.5 * df, half, xp.where(near, half, 2 * tail))
-        square = xp.where(near, rest / (1 - rest), (1 - x) / x)
-        return xp.sign(q - 0.5) * xp.sqrt(df * square)
+            near, rest = x > 0.5, functions.betainccinv(half, h, 2 * tail)
+        else:
+            near, rest = tail > 0.25, functions.betaincinv(half, h, 1 - 2 * tail)
+        size = xp.sqrt(df * xp.where(near, rest / (1 - rest), (1 - x) / x))
+        # Far out, where x underflows, its logarithm is known: 2 P = x^h / (h B(h, 1/2)).
+        log_x = (xp.log(2 * tail) + xp.log(h) + functions.betaln(h, half)) / h
+        far = xp.exp(0.5 * (xp.log(df) - log_x))
+        return xp.sign(q - 0.5) * xp.where(x < 1e-200, far, size)
 
     def partials(self, df, q):
         return [_refuse, lambda: exp(-apply(LogDensity(), df, apply(StandardIcdf(), df, q)))]
@@ -202,9 +219,6 @@ class StudentT(Distribution):
         """Scale."""
         return self._given['scale']
 
-    def _standardise(self, x):
-        return (x - self.loc) / self.scale
-
     def log_prob(self, x):
         """log p(x).
 
@@ -215,16 +229,16 @@ class StudentT(Distribution):
 
     def cdf(self, x):
         """P(X <= x), by the incomplete beta function; differentiable in x, loc and scale."""
-        return StandardCdf()(self.df, self._standardise(self._observe(x)))
+        return Cdf()(self._observe(x), self.df, self.loc, self.scale)
 
     def survival_function(self, x):
         """P(X > x), which is the cdf of the mirror image, with its tail."""
-        return StandardCdf()(self.df, -self._standardise(self._observe(x)))
+        return Cdf(upper=True)(self._observe(x), self.df, self.loc, self.scale)
 
     def icdf(self, x):
-        """The quantile of the probability x; differentiable in x, loc and scale. NumPy only."""
+        """The quantile of the probability x; differentiable in x, loc and scale."""
         q = self._observe(x, domain=checks.probability)
-        return self.loc + self.scale * StandardIcdf()(self.df, q)
+        return Affine()(StandardIcdf()(self.df, q), self.loc, self.scale)
 
     def sample_n(self, n, rng=None):
         """loc + scale z / sqrt(g / (df/2)), z normal and g Gamma(df/2): differentiable."""

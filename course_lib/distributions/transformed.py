@@ -12,8 +12,9 @@ from course_lib.distributions.distribution import (
     cached_property,
     sum_last,
 )
+from course_lib.distributions.independent import dtype_of
 from course_lib.distributions.kl import kl_divergence
-from course_lib.distributions.transforms import Affine, Compose, Transform
+from course_lib.distributions.transforms import Affine, Compose, Transform, cast
 from course_lib.numerics.cuda_graph import surely_all
 from course_lib.numerics.special import where
 
@@ -62,8 +63,9 @@ class Transformed(Distribution):
         parts = transform.transforms if isinstance(transform, Compose) else [transform]
         self._last = parts[-1]
         self._inner = Transformed(base, Compose(parts[:-1])) if len(parts) > 1 else base
-        # In float32, log y - loc or y - (loc + scale x) would keep few digits of a narrow base. A
-        # transform of vectors may hold a network, which takes its own dtype only.
+        # In float32, log y - loc or y - (loc + scale x) would keep few digits of a narrow base, and
+        # 1 - u none of a tail. A transform of vectors may hold a network, which takes its own dtype
+        # only.
         self._upcast = isinstance(base, Distribution) and not any(t.event_ndim for t in parts)
         self._set_shapes()
         self._drawn = None
@@ -73,10 +75,10 @@ class Transformed(Distribution):
         try:
             shape = numpy.broadcast_shapes(inner, self._last.shape)
         except ValueError:
-            shape = ()
+            shape = None
         event_ndim = max(len(self._inner.event_shape), self._last.event_ndim)
-        if len(shape) < event_ndim or shape[len(shape) - len(self._inner.event_shape):] != (
-                self._inner.event_shape):
+        if shape is None or len(shape) < event_ndim or (
+                shape[len(shape) - len(self._inner.event_shape):] != self._inner.event_shape):
             raise ValueError(
                 f'Transformed: the shape {self._last.shape} of {self._last!r} does not fit '
                 f'draws of shape {inner}')
@@ -94,7 +96,7 @@ class Transformed(Distribution):
 
     @property
     def dtype(self):
-        return next(iter(self.base.params.values())).dtype
+        return dtype_of(self.base)
 
     @property
     def has_rsample(self):
@@ -115,6 +117,12 @@ class Transformed(Distribution):
             return self._last.codomain
         return f'image of {self._inner.support} under {self._last!r}'
 
+    def _taken(self, value, *name_and_domain):
+        """The argument in the dtype to compute with, and the dtype to answer in."""
+        value = self._observe(value, *name_and_domain)
+        dtype = numpy.result_type(value.dtype, self.dtype)
+        return cast(value, numpy.float64 if self._upcast else dtype), dtype
+
     # -- density ---------------------------------------------------------------------------
 
     def log_prob(self, y):
@@ -128,9 +136,7 @@ class Transformed(Distribution):
         if self._drawn is not None and y is self._drawn[0]:
             x = self._drawn[1]
             return self._from_inner(x, y, self._inner.log_prob(x))
-        y = self._observe(y)
-        dtype = y.dtype
-        y = F.cast(y, numpy.float64) if self._upcast else y
+        y, dtype = self._taken(y)
         inside = self._last.contains(y.array)
         all_inside = surely_all(inside)
         result = self._pulled_back(y if all_inside else where(inside, y, self._last.anchor))
@@ -138,7 +144,7 @@ class Transformed(Distribution):
             for _ in self.event_shape:
                 inside = inside.all(axis=-1)
             result = where(inside, result, -math.inf)
-        return F.cast(result, dtype)
+        return cast(result, dtype)
 
     def _pulled_back(self, y):
         x = self._last.inverse(y)
@@ -156,7 +162,7 @@ class Transformed(Distribution):
 
     def _tail(self, name, opposite, y, at_low, at_high):
         """A tail function of the base at x, or the opposite one where f decreases."""
-        y = self._observe(y)
+        y, dtype = self._taken(y)
         sign = self._sign(name)
         inside = self._last.contains(y.array)
         x = self._last.inverse(where(inside, y, self._last.anchor))
@@ -167,10 +173,10 @@ class Transformed(Distribution):
         else:
             same, other = getattr(self._inner, name)(x), getattr(self._inner, opposite)(x)
             result = where(sign > 0, same, other)
-        if inside.all():
-            return result
-        low = y.array <= self._last.bounds[0]
-        return where(inside, result, self.xp.where(low, at_low, at_high).astype(result.dtype))
+        if not inside.all():
+            low = y.array <= self._last.bounds[0]
+            result = where(inside, result, self.xp.where(low, at_low, at_high))
+        return cast(result, dtype)
 
     def _sign(self, name):
         if self._last.sign is None or self.event_shape:
@@ -196,9 +202,9 @@ class Transformed(Distribution):
     def icdf(self, u):
         """f of the base's icdf at u, or at 1 - u where f decreases."""
         sign = self._sign('icdf')
-        u = self._observe(u, 'u', checks.probability)
-        return self._last.forward(
-            self._inner.icdf(u if (sign > 0).all() else where(sign > 0, u, 1 - u)))
+        u, dtype = self._taken(u, 'u', checks.probability)
+        x = self._inner.icdf(u if (sign > 0).all() else where(sign > 0, u, 1 - u))
+        return cast(self._last.forward(x), dtype)
 
     # -- sampling --------------------------------------------------------------------------
 

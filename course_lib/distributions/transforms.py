@@ -7,6 +7,7 @@ import numpy
 
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import as_variable, sum_last
+from course_lib.distributions.independent import dtype_of
 from course_lib.numerics import special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
@@ -181,7 +182,7 @@ class Affine(Transform):
         return F.broadcast_to(self._log_slope(x.dtype), x.shape)
 
     def expected_log_det(self, base):
-        return self._log_slope(base.mean.dtype)
+        return self._log_slope(dtype_of(base))
 
     def _log_slope(self, dtype):
         return F.cast(log(absolute(self.scale)), dtype)
@@ -318,7 +319,12 @@ class Planar(Transform):
                              f'got {self.w.shape} and {self.u.shape}')
         if checks.is_enabled() and not self.w.array.any(axis=-1).all():
             raise ValueError('Planar: w must not be the zero vector')
-        self._shape = numpy.broadcast_shapes(self.w.shape, self.u.shape, self.b.shape + (1,))
+        try:
+            self._shape = numpy.broadcast_shapes(self.w.shape, self.u.shape, self.b.shape + (1,))
+        except ValueError:
+            raise ValueError(
+                'Planar: w and u of shape (..., d) must broadcast with b of shape (...); '
+                f'got {self.w.shape}, {self.u.shape} and {self.b.shape}') from None
 
     @property
     def shape(self):
@@ -402,11 +408,17 @@ class AffineCoupling(Transform):
             self._masks[key] = x.xp.asarray(self.mask, x.dtype)
         mask = self._masks[key]
         rows = F.reshape(x * mask, (math.prod(x.shape[:-1]), x.shape[-1]))
-        outputs = self.net(rows)
+        outputs = self.net(cast(rows, self._net_dtype(x.dtype)))
         if len(outputs) != 2 or any(v.shape != rows.shape for v in outputs):
             raise ValueError('AffineCoupling: net must return a pair (shift, log_scale), each of '
                              f'shape {rows.shape}; got {[v.shape for v in outputs]}')
-        return tuple(F.reshape(chainer.as_variable(v), x.shape) * (1 - mask) for v in outputs)
+        return tuple(F.reshape(cast(chainer.as_variable(v), x.dtype), x.shape) * (1 - mask)
+                     for v in outputs)
+
+    def _net_dtype(self, dtype):
+        """The dtype of the parameters of a link, which takes no other; else the one given."""
+        parameters = self.net.params() if isinstance(self.net, chainer.Link) else ()
+        return next((p.dtype for p in parameters if p.is_initialized), dtype)
 
     def is_same(self, other):
         return self is other or (type(self) is type(other) and self.net is other.net
@@ -428,12 +440,12 @@ class Compose(Transform):
     """
 
     def __init__(self, transforms):
-        transforms = list(transforms)
-        if not transforms or not all(isinstance(t, Transform) for t in transforms):
+        parts = list(transforms) if numpy.iterable(transforms) else []
+        if not parts or not all(isinstance(t, Transform) for t in parts):
             raise TypeError('Compose: transforms must be a list of at least one Transform; '
                             f'got {transforms!r}')
-        self.transforms = transforms
-        self.event_ndim = max(t.event_ndim for t in transforms)
+        self.transforms = parts
+        self.event_ndim = max(t.event_ndim for t in parts)
 
     @property
     def domain(self):
@@ -490,6 +502,12 @@ class Compose(Transform):
 
     def __repr__(self):
         return f'Compose({self.transforms!r})'
+
+
+@numpy.errstate(over='ignore')
+def cast(x, dtype):
+    """The variable in a dtype; what that cannot hold becomes infinite without a warning."""
+    return x if x.dtype == dtype else F.cast(x, dtype)
 
 
 def _dot(u, v):

@@ -8,8 +8,7 @@ import numpy
 from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, cached_property
 from course_lib.distributions.gumbel import Gumbel
-from course_lib.distributions.location_scale import OfStandardized
-from course_lib.distributions.normal import Normal
+from course_lib.distributions.normal import Normal, wide_scale
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import HALF_LOG_2PI, exp, expm1, expm1mx, log, log1p, where
@@ -29,17 +28,36 @@ class LogProb(Elementwise):
                 lambda: where(special.data(inside) > 0, -1 / width, 0.)]
 
 
-def _clip(z):
-    return special.xp_of(z).clip(z, 0, 1)
+class Tail(Elementwise):
+    """P(X <= x), or with ``upper`` P(X > x), or with ``is_log`` the logarithm of either."""
 
+    upcast = True
 
-def _inside(z):
-    z = special.data(z)
-    return (z >= 0) & (z <= 1)
+    def __init__(self, upper=False, is_log=False):
+        super().__init__()
+        self.upper, self.is_log = upper, is_log
 
+    def _shares(self, x, low, high):
+        """The share of the interval on the side asked for, and that on the other side."""
+        # Each from its own bound: 1 - (x - low) / (high - low) would round the smaller one away.
+        shares = (x - low) / (high - low), (high - x) / (high - low)
+        return shares[::-1] if self.upper else shares
 
-def _flat(z):
-    return where(_inside(z), 1., 0. * z)
+    def value(self, x, low, high):
+        xp = special.xp_of(x)
+        share, rest = (xp.clip(v, 0, 1) for v in self._shares(x, low, high))
+        return xp.where(share < 0.5, xp.log(share), xp.log1p(-rest)) if self.is_log else share
+
+    def partials(self, x, low, high):
+        inside = (special.data(x) >= special.data(low)) & (special.data(x) <= special.data(high))
+        share, rest = self._shares(where(inside, x, 0.5 * (low + high)), low, high)
+        slope = (-1 if self.upper else 1) / (high - low)
+        in_x, of_share, of_rest = slope, slope * share, slope * rest
+        if self.is_log:   # divided by the share, which is 0 at one of the bounds
+            in_x, of_share, of_rest = slope / share, slope, of_rest / share
+        in_low, in_high = (of_share, of_rest) if self.upper else (of_rest, of_share)
+        return [lambda: where(inside, in_x, 0.), lambda: where(inside, -in_low, 0.),
+                lambda: where(inside, -in_high, 0.)]
 
 
 class Quantile(Elementwise):
@@ -89,16 +107,20 @@ class Uniform(Distribution):
             raise ValueError('Uniform: give either low and high, or loc and scale; '
                              f'got {" and ".join(names) or "none"}')
         self.parameter_names = names
-        self._take(**given)
+        self._take(**{name: given[name] for name in names})
         if checks.is_enabled():
             self._check_order()
 
     def _check_order(self):
-        low, high = self.xp.broadcast_arrays(self.low.array, self.high.array)
-        if not (high > low).all():
-            first = (~(high > low)).ravel().argmax()
-            raise ValueError(f'Uniform: high must be above low; got low {low.ravel()[first]} and '
-                             f'high {high.ravel()[first]}')
+        wrong = ~(self.high.array > self.low.array)
+        if wrong.any():
+            first = wrong.ravel().argmax()
+            got = ' and '.join(
+                f'{name} {self.xp.broadcast_to(v.array, wrong.shape).ravel()[first]}'
+                for name, v in self._given.items())
+            rule = ('high must be above low' if 'low' in self._given else
+                    f'loc + scale must be above loc, also as rounded to {self.dtype}')
+            raise ValueError(f'Uniform: {rule}; got {got}')
 
     @cached_property
     def low(self):
@@ -130,26 +152,24 @@ class Uniform(Distribution):
         inside = (x.array >= self.low.array) & (x.array <= self.high.array)
         return LogProb(inside)(x, self.low, self.scale)
 
-    def _of_z(self, curve, slope, x):
-        return OfStandardized(curve, slope)(self._observe(x), self.low, self.scale)
+    def _tail(self, x, **which):
+        return Tail(**which)(self._observe(x), self.low, self.high)
 
     def cdf(self, x):
         """P(X <= x) = z = (x - low) / (high - low), between 0 and 1."""
-        return self._of_z(_clip, _flat, x)
+        return self._tail(x)
 
     def log_cdf(self, x):
         """log z."""
-        return self._of_z(lambda z: log(_clip(z)),
-                          lambda z: _flat(z) / where(_inside(z), z, 1.), x)
+        return self._tail(x, is_log=True)
 
     def survival_function(self, x):
-        """P(X > x) = 1 - z."""
-        return self._of_z(lambda z: 1 - _clip(z), lambda z: -_flat(z), x)
+        """P(X > x) = 1 - z = (high - x) / (high - low)."""
+        return self._tail(x, upper=True)
 
     def log_survival_function(self, x):
         """log(1 - z)."""
-        return self._of_z(lambda z: log1p(-_clip(z)),
-                          lambda z: -_flat(z) / where(_inside(z), 1 - z, 1.), x)
+        return self._tail(x, upper=True, is_log=True)
 
     def icdf(self, x):
         """The quantile low + (high - low) x of a probability x."""
@@ -225,10 +245,11 @@ class KLUniformNormal(Elementwise):
 
 
 @chainer.register_kl(Uniform, Normal)
+@numpy.errstate(over='ignore')
 def _kl_uniform_normal(p, q):
     """E (x - loc)^2 = width^2 / 12 + (middle - loc)^2; see :class:`KLUniformNormal`."""
     wide = _widened(p)
-    return F.cast(KLUniformNormal()(wide._middle, wide.scale, q.loc, q.scale),
+    return F.cast(KLUniformNormal()(wide._middle, wide.scale, q.loc, wide_scale(q)),
                   numpy.result_type(p.dtype, q.dtype))
 
 
@@ -258,6 +279,7 @@ class KLUniformGumbel(Elementwise):
 
 
 @chainer.register_kl(Uniform, Gumbel)
+@numpy.errstate(over='ignore')
 def _kl_uniform_gumbel(p, q):
     """E e^-z of a uniform z; see :class:`KLUniformGumbel`."""
     wide = _widened(p)

@@ -1,7 +1,9 @@
 """Zero-inflated counts: a gate that closes to 0, or else a draw from a count distribution."""
+import functools
 import math
 
 import chainer
+from chainer import functions as F
 import numpy
 
 from course_lib.distributions.checks import (
@@ -12,7 +14,7 @@ from course_lib.distributions.checks import (
     real,
     trial_count,
 )
-from course_lib.distributions.distribution import Distribution, cached_property
+from course_lib.distributions.distribution import Distribution, as_array, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import exp, expm1, log, log1p, log_sigmoid, logit, sigmoid, where
@@ -105,8 +107,11 @@ class ZeroInflated(Distribution):
                 count, trial_count, binary):
             raise TypeError('ZeroInflated: base must be a distribution of counts, such as Poisson; '
                             f'got {base!r}')
+        if base.event_shape:
+            raise TypeError('ZeroInflated: base must be a distribution of single counts; got one '
+                            f'of event_shape {base.event_shape}')
         self.base = base
-        self._take(**{name: self._in_base_dtype(value) for name, value in
+        self._take(**{name: self._in_base_dtype(name, value) for name, value in
                       {'gate': gate, 'gate_logit': gate_logit}.items()})
         own, = (v.shape for v in self._given.values())
         try:
@@ -116,10 +121,10 @@ class ZeroInflated(Distribution):
                 f'ZeroInflated: the shape {own} of {next(iter(self._given))} does not broadcast '
                 f'with the batch_shape {base.batch_shape} of the base') from None
 
-    def _in_base_dtype(self, value):
+    def _in_base_dtype(self, name, value):
         is_float = hasattr(value, 'dtype') and value.dtype.kind == 'f'
         return value if value is None or is_float or isinstance(value, chainer.Variable) else (
-            self.base.xp.asarray(value, self.base.dtype))
+            as_array('ZeroInflated', name, value, self.base.dtype, self.base.xp))
 
     @property
     def params(self):
@@ -142,8 +147,9 @@ class ZeroInflated(Distribution):
 
     @cached_property
     def _open(self):
-        """1 - gate, without the subtraction where the logit is known."""
-        return 1 - self.gate if 'gate' in self._given else sigmoid(-self.gate_logit)
+        """1 - gate, without the subtraction where the logit is known, in the common dtype."""
+        return F.cast(1 - self.gate if 'gate' in self._given else sigmoid(-self.gate_logit),
+                      self.dtype)
 
     def log_prob(self, x):
         """log p(x), of the broadcast shape of x and the batch.
@@ -167,18 +173,20 @@ class ZeroInflated(Distribution):
 
     def survival_function(self, x):
         """(1 - gate) P(X > x) of the base for x >= 0, and 1 below."""
-        return self._by_base(self.base.survival_function, 0., x, 1.)
+        return self._by_base(self.base.survival_function, self._constant(0), x, 1.)
 
     def _by_base(self, function, extra, x, below):
         x = self._observe(x, domain=extended_real)
-        y = extra + self._open * function(x)
+        y = function(x)
+        wide = functools.partial(F.cast, typ=numpy.result_type(y.dtype, self.dtype))
+        y = wide(extra) + wide(self._open) * wide(y)
         return where(self.xp.broadcast_to(x >= 0, y.shape), y, below)
 
     def sample_n(self, n, rng=None):
         """Draws of the base, each replaced by 0 with probability ``gate``; without a gradient."""
         rng = random.generator(self.xp, rng)
-        is_open = random.uniform(self.xp, rng, (n,) + self.batch_shape, self.dtype) \
-            >= self.gate.array
+        is_open = self.gate.array <= random.uniform(
+            self.xp, rng, (n,) + self.batch_shape, numpy.promote_types(self.dtype, 'f'))
         return chainer.Variable(is_open * self._base_draws(n, rng).astype(self.dtype))
 
     def _base_draws(self, n, rng):
@@ -194,13 +202,14 @@ class ZeroInflated(Distribution):
     @cached_property
     def mean(self):
         """(1 - gate) m, with m the mean of the base."""
-        return self._full(self._open * self.base.mean)
+        return self._full(self._open * F.cast(self.base.mean, self.dtype))
 
     @cached_property
     def variance(self):
         """(1 - gate) (v + gate m^2), with m and v the mean and variance of the base."""
-        m, v = self.base.mean, self.base.variance
-        return self._full(self._open * v + self.gate * self._open * m * m)
+        m, v, gate = (F.cast(y, self.dtype) for y in (
+            self.base.mean, self.base.variance, self.gate))
+        return self._full(self._open * v + gate * self._open * m * m)
 
     @cached_property
     def mode(self):

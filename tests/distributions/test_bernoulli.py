@@ -99,3 +99,28 @@ def test_properties(d):
 def test_bad_input_is_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_mode_of_a_single_coin():
+    for d, mode in ((D.Bernoulli(0.25), 0), (D.Bernoulli(logit=2.), 1), (D.Bernoulli(0.5), 0)):
+        assert d.mode.shape == () and float(d.mode.array) == mode
+
+
+def test_rare_events_in_float16_are_as_rare_as_they_should_be():
+    for p in 2e-4, 7e-4, 1.2e-3:
+        d, n = D.Bernoulli(numpy.float16(p)), 2_000_000
+        wanted = float(d.p.array)
+        share = float(d.sample(n, rng=1).array.astype('d').mean())
+        assert abs(share - wanted) < 5 * (wanted / n) ** 0.5   # a false alarm in 1.7 million
+
+
+def test_what_is_no_observation_at_all_is_said_so_whatever_the_binary_check():
+    for check in None, False, True:
+        with pytest.raises(ValueError, match='x must be .*(0 or 1|not NaN).*; got nan'):
+            D.Bernoulli(0.5, binary_check=check).log_prob(numpy.nan)
+    assert D.Bernoulli(0.5, binary_check=True).log_prob(numpy.inf).array == -numpy.inf
+    for check in 0, 1, 'no':
+        with pytest.raises(TypeError, match='binary_check must be None, True or False; got'):
+            D.Bernoulli(0.5, binary_check=check)
+    assert D.Bernoulli(logit=0.5, binary_check=numpy.bool_(False)).prob(0.25).array == \
+        D.Bernoulli(logit=0.5, binary_check=False).prob(0.25).array

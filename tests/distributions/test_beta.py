@@ -156,3 +156,23 @@ def test_bad_input(make, fragment):
 
 def test_kl_against_sampling():
     continuous.check_kl_by_sampling(D.Beta(2.5, 1.3), D.Beta(1.7, 4.))
+
+
+@pytest.mark.parametrize('x, a, b', [(1e-20, 1e-3, 1), (1e-20, 0.1, 1), (1e-9, 2, 1e8),
+                                     (1e-18, 4, 1e19), (0.3, 2, 5)])
+def test_survival_function_is_accurate_for_small_x(x, a, b):
+    with mpmath.mp.workdps(60):
+        x64 = mpmath.mpf(x)
+        below = (x64 ** a * mpmath.hyp2f1(a, 1 - mpmath.mpf(b), a + mpmath.mpf(1), x64)
+                 / a / mpmath.exp(log_beta(mpmath.mpf(a), mpmath.mpf(b))))
+        expected = float(below), float(1 - below)
+    d = D.Beta(numpy.float64(a), numpy.float64(b))
+    numpy.testing.assert_allclose(
+        [float(d.cdf(x).array), float(d.survival_function(x).array)], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize('a,b', PARAMS + [(1, 1e25), (1e-20, 3)])
+def test_stddev_is_accurate(a, b):
+    accuracy.check(lambda a, b: D.Beta(a, b).stddev,
+                   lambda a, b: mpmath.sqrt(a * b / (a + b + 1)) / (a + b), {'a': a, 'b': b})
+    continuous.check_double_backward(lambda a, b: D.Beta(a, b).stddev, [0.3, 4.], [2., 1.5])

@@ -175,3 +175,49 @@ def test_samples_are_reproducible_and_leave_the_global_state_alone():
     numpy.testing.assert_array_equal(a, b)
     assert numpy.random.get_state()[1].tolist() == state
     assert a.shape == (3, 2, 2, 1) and (a[:, :, 1] == 0).all() and not d.has_rsample
+
+
+@pytest.mark.parametrize('n', [2049, 100000])
+def test_n_is_not_rounded_to_float16(n):
+    d = D.Binomial(n, numpy.float16(0.5))
+    assert d.n.array == n and d.log_prob(n).dtype == d.mean.dtype == numpy.float16
+    for x in (n // 2, 2049 if n == 2049 else n // 2 + 100):
+        numpy.testing.assert_allclose(
+            d.log_prob(x).array.astype('f'), scipy.stats.binom.logpmf(x, n, 0.5), rtol=1e-3)
+    numpy.testing.assert_allclose(
+        [float(d.mean.array), float(d.stddev.array), float(d.cdf(n // 2).array)],
+        [n / 2, n ** 0.5 / 2, scipy.stats.binom.cdf(n // 2, n, 0.5)], rtol=1e-3)
+    numpy.testing.assert_allclose(
+        float(D.Binomial(n, logit=numpy.float16(-17)).stddev.array),
+        (n * numpy.exp(-17)) ** 0.5, rtol=1e-3)
+
+
+def test_no_trials():
+    p = chainer.Variable(numpy.float32([0, 0.5, 1]))
+    y = D.Binomial(0, p).log_prob(0)
+    chainer.functions.sum(y).backward()
+    assert y.array.tolist() == p.grad.tolist() == [0, 0, 0]
+    assert chainer.kl_divergence(D.Binomial(0, 0.5), D.Binomial(0, 0.)).array == 0
+
+
+@pytest.mark.parametrize('n, x, p', [(10 ** 9, 30, 1e-8), (10 ** 12, 90, 1e-10),
+                                     (2 * 10 ** 7, 4, 3e-7)])
+def test_both_tails_of_rare_events_are_accurate(n, x, p):
+    d = D.Binomial(n, numpy.float64(p))
+    with mpmath.mp.workdps(60):
+        q = mpmath.mpf(p)
+        below = mpmath.fsum(mpmath.binomial(n, i) * q ** i * (1 - q) ** (n - i)
+                            for i in range(x + 1))
+        expected = float(below), float(1 - below)
+    numpy.testing.assert_allclose([float(d.cdf(x).array), float(d.survival_function(x).array)],
+                                  expected, rtol=1e-9)
+
+
+def test_kl_for_different_n_is_estimated():
+    estimate = D.kl_divergence(D.Binomial(3, 0.5), D.Binomial(5, 0.5), n_samples=20000, rng=1)
+    k = numpy.arange(4)
+    exact = numpy.sum(scipy.stats.binom.pmf(k, 3, 0.5) * (
+        scipy.stats.binom.logpmf(k, 3, 0.5) - scipy.stats.binom.logpmf(k, 5, 0.5)))
+    assert abs(estimate.value.array - exact) < 5 * estimate.standard_error
+    with pytest.raises(NotImplementedError, match='infinite where the first n is the larger'):
+        D.kl_divergence(D.Binomial(5, 0.5), D.Binomial(3, 0.5))

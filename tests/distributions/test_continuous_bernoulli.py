@@ -131,7 +131,22 @@ def test_double_backward(method):
         (x, z), g, (r.randn(5), r.randn(5)), dtype='d', atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize('name, ends', [
+    ('cdf', [0, 1]), ('log_cdf', [-numpy.inf, 0]), ('survival_function', [1, 0]),
+    ('log_survival_function', [0, -numpy.inf])])
+@pytest.mark.parametrize('logit', [-2., 0., 3.])
+def test_the_curves_are_flat_outside(name, ends, logit):
+    z, x = chainer.Variable(numpy.array(logit)), chainer.Variable(numpy.array([-0.5, 1.5, 0.4]))
+    y = getattr(D.ContinuousBernoulli(logit=z), name)(x)
+    in_x, in_z = chainer.grad([chainer.functions.sum(y[:2])], [x, z])
+    assert y.array[:2].tolist() == ends
+    assert in_x.array.tolist() == [0, 0, 0] and in_z.array == 0
+    y = getattr(D.ContinuousBernoulli(logit=z), name)(x[2])
+    assert y.array == getattr(D.ContinuousBernoulli(logit=z), name)(x).array[2]
+
+
 def test_mode_is_the_favoured_end():
+    assert D.ContinuousBernoulli(0.3).mode.array == 0
     assert D.ContinuousBernoulli(logit=[-2., 0., 1e-8]).mode.array.tolist() == [0, 0.5, 1]
 
 

@@ -188,3 +188,22 @@ def test_bad_input(make, fragment):
 
 def test_kl_against_sampling():
     continuous.check_kl_by_sampling(D.Dirichlet([2.5, 1.3, 0.8]), D.Dirichlet([1.7, 4., 1.]))
+
+
+def test_stddev_where_the_variance_underflows():
+    alpha = chainer.Variable(numpy.float32([1, 1e25]))
+    d = D.Dirichlet(alpha)
+    numpy.testing.assert_allclose(d.stddev.array, [1e-25, 1e-25], rtol=1e-6)
+    d.stddev[0].backward()
+    numpy.testing.assert_allclose(alpha.grad, [5e-26, 0], rtol=1e-6, atol=1e-45)
+    lone = chainer.Variable(numpy.float32([2]))
+    F.sum(D.Dirichlet(lone).stddev).backward()
+    assert lone.grad == 0
+    continuous.check_double_backward(lambda a: D.Dirichlet(a).stddev, [0.3, 4., 2.])
+
+
+@pytest.mark.parametrize('alpha, shape', [([], r'\(0,\)'), (numpy.ones((2, 0)), r'\(2, 0\)')])
+def test_no_share_is_refused(alpha, shape):
+    with pytest.raises(ValueError, match='at least one share on its last axis; got an array of '
+                                         'shape ' + shape):
+        D.Dirichlet(alpha)

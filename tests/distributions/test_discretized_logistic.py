@@ -183,3 +183,18 @@ def test_kl_of_different_levels_is_refused():
     with pytest.raises(ValueError, match='same levels; got 256 levels from 0 to 255 and'):
         chainer.kl_divergence(D.DiscretizedLogistic(0., 0., **GREY),
                               D.DiscretizedLogistic(0., 0., **SIGNED))
+
+
+def test_mode_and_quantile_of_a_single_distribution():
+    d = D.DiscretizedLogistic(0.3, -1., low=-1, high=1, n_levels=5)
+    assert d.mode.shape == () and float(d.mode.array) == 0.5
+    assert float(d.icdf(0.01).array) == -1 and d.icdf(0.3).shape == ()
+
+
+def test_draws_in_float16_have_the_right_tail():
+    zero, n = numpy.float16(0), 10 ** 6
+    d = D.DiscretizedLogistic(zero, zero, low=-8, high=8, n_levels=17)
+    wanted = float(numpy.exp(D.DiscretizedLogistic(
+        0., 0., low=-8, high=8, n_levels=17).log_prob(-8.).array))
+    share = float((d.sample(n, rng=2).array == -8).mean())
+    assert abs(share - wanted) < 5 * (wanted / n) ** 0.5   # a false alarm in 1.7 million

@@ -7,6 +7,8 @@ always.
 import copy
 import inspect
 import math
+import pickle
+import warnings
 
 import chainer
 import chainer.functions as F
@@ -483,3 +485,113 @@ def test_numbers_and_lists_follow_the_arrays_and_arrays_stay(value):
     assert where == 'elsewhere' and moved.dtype == np.float32
     array = np.float32([1, 2])
     assert as_array('Owner', 'x', array, array.dtype, ElsewhereModule) is array
+
+
+@every_family
+def test_it_can_be_copied_and_pickled(family):
+    d = family.build()
+    x = d.sample(rng=0).array
+    exact = d.log_prob(x).array   # whatever is kept by then is copied too
+    for twin in (copy.copy(d), copy.deepcopy(d), pickle.loads(pickle.dumps(d))):
+        assert repr(twin) == repr(d)
+        np.testing.assert_array_equal(twin.log_prob(x).array, exact)
+        np.testing.assert_array_equal(twin.sample(2, rng=1).array, d.sample(2, rng=1).array)
+
+
+@every_family
+def test_none_is_no_parameter(family):
+    for name in family.params:
+        with pytest.raises((TypeError, ValueError), match='NoneType|give either|must '):
+            family.make(**(family.params | {name: None}))
+
+
+def test_a_masked_array_is_refused():
+    masked = np.ma.array([0.5, 0.25], mask=[0, 1])
+    for attempt in (lambda: D.Normal(masked, 1.), lambda: D.Normal(0., 1.).log_prob(masked),
+                    lambda: D.Poisson(1.).log_prob(np.ma.array([1, 2], mask=[0, 1]))):
+        with pytest.raises(TypeError, match='must not be a masked array'):
+            attempt()
+
+
+@pytest.mark.parametrize('shape', ['ab', (float('nan'),), (float('inf'),), 1.5, None])
+def test_a_sample_shape_consists_of_integers(shape):
+    with pytest.raises(TypeError, match='sample_shape must be an integer or a tuple of integers'):
+        D.Normal(0., 1.).sample(shape)
+
+
+def test_what_is_not_there_says_so_whatever_it_is_given():
+    with pytest.raises(NotImplementedError, match='Bernoulli has no closed form for cdf'):
+        D.Bernoulli(0.5).cdf(x=1)
+
+
+@pytest.mark.parametrize('p, q, exact', [
+    (lambda b: D.Poisson(b), D.NegativeBinomial(mean=1., concentration=1.), None),
+    (lambda b: D.Mixture(np.zeros(2), D.Normal(F.stack([b, b]), 1.)), D.Normal(0., 1.), 0.7),
+    (lambda b: D.Normal(b, 1.), D.StudentT(4., 0., 1.), None)])
+def test_the_gradient_of_an_estimated_divergence(p, q, exact):
+    def estimate(at, n=200_000):
+        b = chainer.Variable(np.array(at))
+        value, error = D.kl_divergence(p(b), q, n_samples=n, rng=1)
+        assert isinstance(error, np.ndarray) and error.shape == value.shape == ()
+        return chainer.grad([value], [b])[0].array, float(value.array)
+
+    def by_sum(at):   # sum_x p(x) log(p(x) / q(x)), or the integral
+        x = np.arange(60.) if isinstance(q, D.NegativeBinomial) else np.linspace(-15, 16, 20_001)
+        weight = 1. if isinstance(q, D.NegativeBinomial) else x[1] - x[0]
+        d = p(chainer.Variable(np.array(at)))
+        return float((d.prob(x).array * (d.log_prob(x).array - q.log_prob(x).array)).sum() * weight)
+
+    slope, value = estimate(0.7)
+    wanted = (by_sum(0.7 + 1e-4) - by_sum(0.7 - 1e-4)) / 2e-4 if exact is None else exact
+    assert value == pytest.approx(by_sum(0.7), abs=0.01)
+    assert slope == pytest.approx(wanted, abs=0.02)
+
+
+def test_the_baseline_of_an_estimated_gradient_leaves_no_bias():
+    q = D.NegativeBinomial(mean=1., concentration=1.)
+    lam = chainer.Variable(np.full(100_000, 0.7))   # many estimates of two draws each
+    value, _ = D.kl_divergence(D.Poisson(lam), q, n_samples=2, rng=3)
+    slope = chainer.grad([F.mean(value)], [lam])[0].array * len(lam)
+    x = np.arange(60.)
+
+    def exact(at):
+        d = D.Poisson(at)
+        return float((d.prob(x).array * (d.log_prob(x).array - q.log_prob(x).array)).sum())
+
+    wanted = (exact(np.float64(0.7001)) - exact(np.float64(0.6999))) / 2e-4
+    assert abs(slope.mean() - wanted) < 4.5 * slope.std() / len(lam) ** 0.5   # 1 in 10^5
+
+
+def test_an_estimate_is_infinite_where_q_excludes_what_p_allows():
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for p, q in ((D.Poisson(2.), D.Geometric(0.5)), (D.Normal(0., 1.), D.Gamma(1., 1.))):
+            estimate = D.kl_divergence(p, q, n_samples=1000, rng=0)
+            assert estimate.value.array == np.inf
+
+
+def test_an_estimate_from_a_distribution_of_chainer():
+    p = chainer.distributions.Normal(np.array(0, 'f'), np.array(1, 'f'))
+    value, error = D.kl_divergence(p, D.StudentT(4., 0., 1.), n_samples=4000)
+    assert 0 < float(error) < 0.01 and abs(float(value.array)) < 0.1
+
+
+def test_divergences_of_two_precisions_and_of_shapes_that_do_not_fit():
+    p, q = D.Normal(np.float32(0), np.float32(1)), D.Normal(np.float64(1), np.float64(1))
+    assert D.cross_entropy(p, q).dtype == np.float64
+    value, _ = D.kl_divergence(D.StudentT(np.float32(4), 0., 1.), q, n_samples=50, rng=0)
+    assert np.isfinite(value.array)
+    one, many = (D.kl_divergence(p, D.Gumbel(np.zeros((2, 3)), 1.), n_samples=50, rng=0).value
+                 for p in (D.Cauchy(0., 1.), D.Cauchy(np.zeros(3), 1.)))
+    assert one.shape == many.shape == (2, 3)
+    with pytest.raises(ValueError, match=r'batch_shape \(3,\) of p does not broadcast with'):
+        D.kl_divergence(D.Normal(np.zeros(3), 1.), D.Normal(np.zeros(2), 1.))
+
+
+def test_a_missing_pair_is_also_a_key_error_and_names_its_modules():
+    chainers = chainer.distributions.Cauchy(np.float32([0]), np.float32([1]))
+    with pytest.raises(KeyError) as error:
+        chainer.kl_divergence(chainers, D.Cauchy(0., 1.))
+    assert str(error.value).startswith(
+        'no closed form is registered for KL(chainer.distributions.cauchy.Cauchy || '
+        'course_lib.distributions.cauchy.Cauchy)')

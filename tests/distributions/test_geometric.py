@@ -206,3 +206,30 @@ def test_samples_are_reproducible_and_leave_the_global_state_alone():
     numpy.testing.assert_array_equal(a, b)
     assert numpy.random.get_state()[1].tolist() == state
     assert a.shape == (3, 2, 2, 1) and (a[:, :, 1] == 1).all() and not d.has_rsample
+
+
+@pytest.mark.parametrize('name, value', [
+    *(('p', p) for p in PS), *(('logit', z) for z in LOGITS + [-740, 1400])])
+def test_stddev_is_accurate(name, value):
+    accuracy.check(
+        lambda v: D.Geometric(**{name: v}).stddev,
+        lambda v: mpmath.sqrt(logs(name, v)[2] * (1 + logs(name, v)[2])), {'v': value})
+
+
+def test_stddev_where_the_variance_overflows():
+    p = numpy.float16(1e-3)
+    numpy.testing.assert_allclose(
+        float(D.Geometric(p).stddev.array), (1 - float(p)) ** 0.5 / float(p), rtol=1e-3)
+    numpy.testing.assert_allclose(
+        D.Geometric(logit=numpy.float32(-60)).stddev.array, numpy.exp(60), rtol=1e-6)
+
+
+@pytest.mark.parametrize('name, value', [('p', [1e-38, 0.3, 1]), ('logit', [-1e4, -90, 0.3, 1e4])])
+@pytest.mark.parametrize('method, expected, slope', [
+    ('cdf', 1, 0), ('survival_function', 0, 0), ('log_cdf', 0, 0),
+    ('log_survival_function', -numpy.inf, -numpy.inf)])
+def test_curves_at_infinity(name, value, method, expected, slope):
+    v = chainer.Variable(numpy.array(value, 'f'))
+    y = getattr(D.Geometric(**{name: v}), method)(numpy.inf)
+    chainer.functions.sum(y).backward()
+    assert (y.array == expected).all() and (v.grad == slope).all()

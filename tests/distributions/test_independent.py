@@ -5,6 +5,7 @@ import chainer
 from chainer import functions as F
 import numpy
 import pytest
+import scipy.special
 import scipy.stats
 
 import course_lib.distributions as D
@@ -110,6 +111,24 @@ def test_discrete_base_and_its_checks():
         d.log_prob([2, 0])
 
 
+def test_prob_of_grey_values_is_the_product_of_the_base():
+    logit, x = numpy.float32([[0.5, -1, 3], [2, 0, 1]]), numpy.float32([0.25, 1, 0.7])
+    base = D.Bernoulli(logit=logit, binary_check=False)
+    p = scipy.special.expit(logit)
+    expected = x * p + (1 - x) * (1 - p)
+    numpy.testing.assert_allclose(D.Independent(base, 0).prob(x).array, expected, rtol=1e-6)
+    for d in (D.Independent(base, 1), D.Independent(D.Independent(base, 1), 0),
+              chainer.distributions.Independent(
+                  chainer.distributions.Bernoulli(logit=logit), 1),
+              D.Independent(chainer.distributions.Bernoulli(logit=logit), 1)):
+        numpy.testing.assert_allclose(
+            d.prob(numpy.broadcast_to(x, (2, 3))).array, expected.prod(axis=-1), rtol=1e-6)
+    for binary_check in (None, True):
+        d = D.Independent(D.Bernoulli(logit=logit, binary_check=binary_check), 1)
+        numpy.testing.assert_allclose(
+            d.prob([1, 0, 1]).array, numpy.exp(d.log_prob([1, 0, 1]).array), rtol=1e-6)
+
+
 def test_bases_of_chainer():
     base = chainer.distributions.Normal(LOC.astype(numpy.float32), SCALE.astype(numpy.float32))
     d = D.Independent(base, 1)
@@ -141,6 +160,8 @@ def test_icdf_raises_as_in_chainer():
     (TypeError, lambda: D.Independent(normal(), True), ['must be an integer', 'True']),
     (ValueError, lambda: D.Independent(normal(), 4), ['from 0 to 3', 'got 4']),
     (ValueError, lambda: D.Independent(normal(), -1), ['from 0 to 3', 'got -1']),
+    (TypeError, lambda: D.Independent(normal()).log_prob([[1.], [1., 2.]]),
+     ['x must consist of real numbers, in rows of one length; got [[1.0], [1.0, 2.0]]']),
     (ValueError, lambda: D.Independent(D.Normal([[0.]], 1.)).log_prob([1., 2.]),
      ['x has shape (2,)', 'event_shape (1,)']),
     (ValueError, lambda: D.Independent(normal()).log_prob(numpy.zeros(3)), ['(3,)', '(3, 4)']),

@@ -218,3 +218,12 @@ def test_bad_input_is_a_sentence(error, make, fragments):
         make()
     for fragment in fragments:
         assert fragment in str(caught.value)
+
+
+def test_numbers_and_lists_adopt_the_dtype():
+    d = D.Mixture([0., 0.], D.Normal([0., 1.], 1.))
+    assert d.log_prob(0.).dtype == d.log_prob([0., 1.]).dtype == d.cdf(3).dtype == numpy.float32
+    for function in d.log_prob, d.cdf, d.survival_function:
+        assert function(numpy.zeros(2)).dtype == numpy.float64
+    with pytest.raises(TypeError, match='x must consist of real numbers'):
+        d.log_prob([[1., 2.], [3.]])

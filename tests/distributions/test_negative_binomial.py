@@ -260,3 +260,83 @@ def test_samples_are_reproducible_and_leave_the_global_state_alone():
     numpy.testing.assert_array_equal(a, b)
     assert numpy.random.get_state()[1].tolist() == state
     assert a.shape == (3, 2, 2, 1) and (a[:, :, 1] == 0).all() and not p.has_rsample
+
+
+def cdf(k, mu, r):
+    with mpmath.mp.workdps(700):
+        mu, r = mpmath.mpf(mu), mpmath.mpf(r)
+        return mpmath.fsum(mpmath.exp(log_prob(i, mu, r)) for i in range(k + 1))
+
+
+@pytest.mark.parametrize('dtype, name, a, log_r, k', [
+    ('f', 'mean', 300.5, 90, 300), ('d', 'mean', 30.5, 645, 30), ('e', 'mean', 3, 12, 3),
+    ('e', 'mean', 3, -18, 3), ('f', 'logit', 100, -100, 0), ('f', 'logit', 100, -99, 3),
+    ('f', 'log_mean', 100, -99, 3), ('d', 'log_mean', 40, -600, 3), ('e', 'log_mean', 12, -1, 9),
+    ('e', 'logit', -12, 14, 3)])
+def test_what_only_the_logarithms_can_hold(dtype, name, a, log_r, k):
+    a, log_r = numpy.array(a, dtype), numpy.array(log_r, dtype)
+    d = D.NegativeBinomial(**{name: a, 'log_concentration': log_r})
+    rtol, limit = {'e': 1e-3, 'f': 1e-6, 'd': 1e-9}[dtype], numpy.finfo(dtype).max
+    with mpmath.mp.workdps(700):
+        r = mpmath.exp(float(log_r))
+        mu = {'mean': float(a), 'log_mean': mpmath.exp(float(a)),
+              'logit': r * mpmath.exp(float(a))}[name]
+        below, stddev = cdf(k, mu, r), mpmath.sqrt(mu + mu ** 2 / r)
+        for got, expected in [
+                (d.cdf(k), below), (d.survival_function(k), 1 - below), (d.mean, mu),
+                (d.stddev, stddev), (d.variance, stddev ** 2),
+                (d.mode, mpmath.floor(mu * (r - 1) / r) if r > 1 else 0)]:
+            assert got.dtype == numpy.dtype(dtype)
+            expected = float(expected) if expected <= float(limit) else numpy.inf
+            numpy.testing.assert_allclose(
+                got.array.astype('d'), expected, rtol=rtol,
+                atol=float(numpy.finfo(dtype).smallest_subnormal))
+    assert d.sample(3, rng=1).dtype == numpy.dtype(dtype)
+
+
+@pytest.mark.parametrize('name', ['log_mean', 'logit'])
+def test_gradient_of_cdf_in_the_logarithm(name):
+    x, a, h = numpy.array([0, 2, 30]), numpy.array([-2., 0.4, 3.3]), 1e-5
+    v = chainer.Variable(a)
+    F.sum(D.NegativeBinomial(**{name: v}, concentration=2.).cdf(x)).backward()
+    up, down = (D.NegativeBinomial(**{name: a + d}, concentration=2.).cdf(x).array
+                for d in (h, -h))
+    numpy.testing.assert_allclose(v.grad, (up - down) / (2 * h), rtol=1e-6)
+    one = numpy.ones(3)
+    gradient_check.check_double_backward(
+        lambda v: D.NegativeBinomial(**{name: v}, concentration=2.).survival_function(x),
+        a, one, one, atol=1e-4, rtol=1e-4, dtype='d')
+
+
+@pytest.mark.parametrize('mu, r, k', [
+    (1e15, 1e-3, 5), (1e12, 1e-6, 100), (1e8, 1., 5), (1e8, 1e-3, 50), (1e4, 1e-4, 0),
+    (1e7, 1e-3, 30), (1., 1e-12, 3), (1e14, 1e-20, 100), (1e12, 1e-5, 5),
+    (100., 1e7, 10), (100., 1e10, 10), (100., 1e14, 150), (100., 1e20, 10), (1e-3, 1e18, 0)])
+def test_both_tails_are_accurate(mu, r, k):
+    """Where q = r / (r + mu) is tiny, 1 - q is all but 1; and the other way round."""
+    d = D.NegativeBinomial(mean=numpy.float64(mu), concentration=r)
+    below = cdf(k, mu, r)
+    with mpmath.mp.workdps(700):
+        for got, expected in (d.cdf(k), below), (d.survival_function(k), 1 - below):
+            numpy.testing.assert_allclose(got.array, float(expected), rtol=1e-10)
+
+
+def test_second_derivative_in_the_concentration_for_a_single_count():
+    for make in (lambda r: D.NegativeBinomial(mean=1., concentration=r),
+                 lambda r: D.ZeroInflated(D.NegativeBinomial(mean=1., concentration=r), gate=0.)):
+        r = chainer.Variable(numpy.array(0.5))
+        slope, = chainer.grad([make(r).log_prob(1)], [r], enable_double_backprop=True)
+        second, = chainer.grad([slope], [r])
+        with mpmath.mp.workdps(50):
+            expected = [mpmath.diff(lambda r: log_prob(1, mpmath.mpf(1), r), 0.5, n)
+                        for n in (1, 2)]
+        numpy.testing.assert_allclose([float(slope.array), float(second.array)],
+                                      [float(e) for e in expected], rtol=1e-10)
+
+
+def test_stddev_where_the_variance_overflows():
+    d = D.NegativeBinomial(mean=numpy.float16(300), concentration=numpy.float16(1))
+    assert d.stddev.array == 300.5
+    mean = chainer.Variable(numpy.array(1e30, 'f'))
+    D.NegativeBinomial(mean=mean, concentration=4.).stddev.backward()
+    numpy.testing.assert_allclose(mean.grad, 0.5, rtol=1e-6)

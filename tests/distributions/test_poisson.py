@@ -235,3 +235,26 @@ def test_samples_are_reproducible_and_leave_the_global_state_alone():
     assert numpy.random.get_state()[1].tolist() == state
     assert p.sample((3, 2)).shape == (3, 2, 2, 1)
     assert p.sample().dtype == numpy.float32 and not p.has_rsample
+
+
+@pytest.mark.parametrize('dtype, log_lam, x', [
+    ('e', 12, 200000), ('e', 12, 162000), ('e', -18, 0), ('f', 100, 5), ('d', 800, 5),
+    ('f', -110, 0)])
+def test_what_only_the_logarithm_can_hold(dtype, log_lam, x):
+    z = chainer.Variable(numpy.array(log_lam, dtype))
+    d = D.Poisson(log_lam=z)
+    rtol = 1e-3 if dtype == 'e' else 1e-6
+    lam = numpy.exp(numpy.minimum(numpy.float64(log_lam), 700))
+    for got, expected in [(d.cdf(x), scipy.stats.poisson.cdf(x, lam)),
+                          (d.survival_function(x), scipy.stats.poisson.sf(x, lam))]:
+        numpy.testing.assert_allclose(got.array.astype('d'), expected, rtol=rtol,
+                                      atol=numpy.finfo(dtype).smallest_subnormal)
+    d.cdf(x).backward()
+    # The slope in log lam is -lam p(x), here from the logarithm of it.
+    mass = numpy.exp(min(log_lam, 700) + scipy.stats.poisson.logpmf(x, lam))
+    numpy.testing.assert_allclose(z.grad.astype('d'), -mass, rtol=rtol * 20,
+                                  atol=numpy.finfo(dtype).smallest_subnormal)
+    if numpy.exp(0.5 * log_lam) < numpy.finfo(dtype).max:
+        numpy.testing.assert_allclose(d.stddev.array, numpy.exp(0.5 * log_lam), rtol=rtol)
+    if log_lam < 40:
+        assert d.sample(rng=1).dtype == d.mode.dtype == numpy.dtype(dtype)

@@ -52,6 +52,46 @@ def test_curves(t, z):
     numpy.testing.assert_allclose(d.survival_function(0.5).array, scipy.special.expit(z))
 
 
+CURVES = {
+    'cdf': lambda u: 1 / (1 + mpmath.exp(-u)),
+    'survival_function': lambda u: 1 / (1 + mpmath.exp(u)),
+    'log_cdf': lambda u: -mpmath.log1p(mpmath.exp(-u)),
+    'log_survival_function': lambda u: -mpmath.log1p(mpmath.exp(u)), 'icdf': None}
+
+
+@pytest.mark.parametrize('name', CURVES)
+@pytest.mark.parametrize('x, t, z', [(0.3, 0.7, 0.2), (1e-20, 2, 40), (0.9, 0.1, -3), (0.75, 1, 5)])
+def test_curves_are_accurate(name, x, t, z):
+    def reference(x, t, z):
+        odds = mpmath.log(x) - mpmath.log1p(-x)
+        if name == 'icdf':
+            return CURVES['cdf']((z + odds) / t)
+        return CURVES[name](t * odds - z)
+
+    accuracy.check(lambda x, t, z: getattr(D.RelaxedBernoulli(t, z), name)(x), reference,
+                   {'t': t, 'z': z}, x, continuous=True)
+
+
+@pytest.mark.parametrize('name', CURVES)
+def test_an_observation_of_another_precision(name):
+    d, exact = D.RelaxedBernoulli(0.5, 0.75), D.RelaxedBernoulli(numpy.float64(0.5), 0.75)
+    for dtype in (numpy.float16, numpy.float64):
+        x = numpy.array([0, 0.25, 0.75, 1], dtype)
+        y = getattr(d, name)(x)
+        assert y.dtype == numpy.result_type(dtype, numpy.float32)
+        numpy.testing.assert_allclose(
+            y.array, getattr(exact, name)(x).array, rtol=4 * numpy.finfo(y.dtype).eps)
+
+
+@pytest.mark.parametrize('t, slopes', [
+    (0.5, [0, 0]), (1., [numpy.exp(0.3), numpy.exp(-0.3)]), (2., [numpy.inf, numpy.inf])])
+def test_gradient_of_the_quantile_at_the_ends(t, slopes):
+    t, z, u = (chainer.Variable(numpy.array(v)) for v in ([t, t], [0.3, 0.3], [0., 1.]))
+    in_t, in_z, in_u = chainer.grad([F.sum(D.RelaxedBernoulli(t, z).icdf(u))], [t, z, u])
+    assert in_t.array.tolist() == in_z.array.tolist() == [0, 0]
+    numpy.testing.assert_allclose(in_u.array, slopes)
+
+
 def test_slope_of_the_cdf_is_the_density():
     x = chainer.Variable(numpy.array([1e-9, 0.2, 0.9]))
     d = D.RelaxedBernoulli(0.7, numpy.array([-1., 0, 2]))
@@ -63,6 +103,10 @@ def test_double_backward():
     continuous.check_double_backward(
         lambda t, z, x: D.RelaxedBernoulli(t, z).log_prob(x),
         [0.5, 1, 2], [-1, 0, 3], [0.1, 0.5, 0.97])
+    for name in CURVES:
+        continuous.check_double_backward(
+            lambda t, z, x: getattr(D.RelaxedBernoulli(t, z), name)(x),
+            [0.5, 1, 2], [-1, 0, 3], [[0.1, 0.55, 0.97], [0.7, 0.2, 0.4]])
 
 
 @pytest.mark.parametrize('x', [-0.5, 0, 1, 1.5])

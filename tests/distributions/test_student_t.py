@@ -73,6 +73,41 @@ def test_curves(df):
     numpy.testing.assert_allclose(d.icdf(p).array, x, 1e-9)
 
 
+@pytest.mark.parametrize('df', [0.01, 0.3, 3, 30, 1e6])
+@pytest.mark.parametrize('p', [1e-300, 1e-20, 1e-3, 0.3, 0.4999999])
+def test_icdf_is_accurate(df, p):
+    d = D.StudentT(numpy.float64(df))
+    x = d.icdf(numpy.float64(p)).array
+    assert d.icdf([0., 1.]).array.tolist() == [-numpy.inf, numpy.inf]
+    with mpmath.workdps(50):
+        def lower_tail(t):
+            w = df / (df + mpmath.mpf(float(t)) ** 2)
+            return mpmath.betainc(mpmath.mpf(df) / 2, 0.5, 0, w, regularized=True) / 2
+        if numpy.isinf(x):
+            assert lower_tail(numpy.finfo(float).max) > p
+        else:
+            size = min(mpmath.mpf(p), 0.5 - mpmath.mpf(p))
+            assert abs(lower_tail(x) - p) < 1e-12 * size
+
+
+def test_the_curves_are_flat_at_infinity():
+    x = chainer.Variable(numpy.array([-numpy.inf, numpy.inf]))
+    for name, ends in (('cdf', [0, 1]), ('survival_function', [1, 0])):
+        loc, scale = chainer.Variable(numpy.zeros(2)), chainer.Variable(numpy.ones(2))
+        y = getattr(D.StudentT(3., loc, scale), name)(x)
+        gradients = chainer.grad([chainer.functions.sum(y)], [x, loc, scale])
+        assert y.array.tolist() == ends
+        assert [g.array.tolist() for g in gradients] == [[0, 0]] * 3
+
+
+@pytest.mark.parametrize('name', ['log_prob', 'cdf', 'survival_function', 'icdf'])
+def test_an_observation_of_another_precision(name):
+    x = numpy.array([0.2, 0.7])
+    numpy.testing.assert_allclose(getattr(D.StudentT(3.), name)(x).array,
+                                  getattr(D.StudentT(numpy.float64(3)), name)(x).array, 1e-14)
+    assert getattr(D.StudentT(3.), name)(x.astype('e')).dtype == numpy.float32
+
+
 def test_moments():
     for df in (2.5, 7., 1e9):
         d, exact = D.StudentT(numpy.float64(df), 1., 2.), scipy.stats.t(df, 1, 2)
@@ -98,7 +133,8 @@ def test_double_backward():
     x, df, loc, s = [0.4, -1.1, 5.], [0.3, 4., 25.], [0.1, 0.2, 0.3], [0.3, 1.5, 1.]
     continuous.check_double_backward(lambda x, *v: D.StudentT(*v).log_prob(x), x, df, loc, s)
     continuous.check_double_backward(lambda df, s: D.StudentT(df, 0., s).entropy, df, s)
-    for method, at in (('cdf', x), ('survival_function', x), ('icdf', [0.1, 0.6, 0.9])):
+    for method, at in (('cdf', [x, [3, -9, 0]]), ('survival_function', x),
+                       ('icdf', [0.1, 0.6, 0.9])):
         continuous.check_double_backward(
             lambda x, m, s: getattr(D.StudentT(2.5, m, s), method)(x), at, loc, s)
     variable = chainer.Variable(numpy.array(2.))

@@ -246,6 +246,74 @@ def test_kl_with_another_transform_is_refused_with_a_sentence():
             chainer.kl_divergence(p, D.Transformed(D.Normal(0., 1.), other))
 
 
+@pytest.mark.parametrize('u', [1e-10, 0.3, 0.999])
+def test_icdf_of_a_decreasing_transform_keeps_the_tail(u):
+    expected = scipy.stats.norm.ppf(float(numpy.float32(u)))
+    for scale in (-1., [-1., 1.]):
+        x = D.Transformed(D.Normal(0., 1.), T.Affine(0., scale)).icdf(numpy.float32(u))
+        numpy.testing.assert_allclose(x.array, numpy.full(x.shape, expected), rtol=1e-6)
+
+
+TAKES_X = ['log_prob', 'cdf', 'log_cdf', 'survival_function', 'log_survival_function', 'icdf']
+
+
+@pytest.mark.parametrize('name', TAKES_X)
+@pytest.mark.parametrize('transform', [
+    T.Affine(numpy.float64(0.1), -2.), T.Exp(), T.Sigmoid(), T.Softplus()], ids=repr)
+def test_an_observation_of_another_precision(name, transform):
+    d = D.Transformed(D.Normal(0.5, 1.), transform)
+    exact = D.Transformed(D.Normal(numpy.float64(0.5), 1.), transform)
+    for dtype in (numpy.float16, numpy.float32, numpy.float64):
+        x = dtype(0.3)
+        y = getattr(d, name)(x)
+        assert y.dtype == numpy.result_type(dtype, numpy.float32)
+        numpy.testing.assert_allclose(y.array, getattr(exact, name)(numpy.float64(x)).array,
+                                      rtol=4 * numpy.finfo(y.dtype).eps)
+
+
+class Net(chainer.Chain):
+    def __init__(self, n_in):
+        super().__init__()
+        with self.init_scope():
+            self.linear = chainer.links.Linear(n_in, 6, initialW=WEIGHTS.T.astype('f'))
+
+    def forward(self, x):
+        h = self.linear(x)
+        return h[:, :3], F.tanh(h[:, 3:])
+
+
+@pytest.mark.parametrize('transform', [
+    T.Planar(W, U, 0.2), T.AffineCoupling([1, 0, 1], Net(3)),
+    T.AffineCoupling([1, 0, 1], Net(None))], ids=['planar', 'coupling', 'uninitialised'])
+def test_a_flow_of_an_observation_of_another_precision(transform):
+    d = D.Transformed(D.Normal(numpy.zeros(3, 'f'), 1.), transform)
+    x = numpy.array([0.5, -0.25, 1])
+    expected = d.log_prob(x.astype('f'))
+    for dtype in (numpy.float16, numpy.float64):
+        y = d.log_prob(x.astype(dtype))
+        assert y.dtype == numpy.result_type(dtype, numpy.float32)
+        numpy.testing.assert_allclose(y.array, expected.array, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings('error')
+def test_far_observations_warn_of_nothing():
+    for loc, x in ((400., numpy.float16(0)), (0., numpy.float32(1e30))):
+        base = D.Normal(numpy.float32(loc), 1.)
+        numpy.testing.assert_allclose(D.Transformed(base, T.Affine(0., 1.)).log_prob(x).array,
+                                      base.log_prob(x).array)
+
+
+@pytest.mark.filterwarnings('error')
+def test_entropy_asks_for_no_mean_that_it_does_not_need():
+    d = D.Transformed(D.Normal(0., 1.), [T.Exp(), T.Affine(0., -2.)])
+    expected = scipy.stats.lognorm(1).entropy() + numpy.log(2)
+    numpy.testing.assert_allclose(d.entropy.array, expected, rtol=1e-6)
+    d = D.Transformed(D.Cauchy(0., 1.), T.Affine(0., 2.))
+    numpy.testing.assert_allclose(d.entropy.array, scipy.stats.cauchy(0, 2).entropy(), rtol=1e-6)
+    d = D.Transformed(chainer.distributions.Normal(*numpy.float32([[0], [1]])), T.Affine(0., 2.))
+    numpy.testing.assert_allclose(d.entropy.array, scipy.stats.norm(0, 2).entropy(), rtol=1e-6)
+
+
 def test_params_and_repr():
     d = D.Transformed(D.Normal(0., 1.), T.Affine(1., 2.))
     assert set(d.params) == {'base.loc', 'base.scale', 'transform.loc', 'transform.scale'}
@@ -259,6 +327,8 @@ def test_params_and_repr():
     (lambda: D.Transformed(D.Normal(0., 1.), []), TypeError, 'at least one Transform'),
     (lambda: D.Transformed(D.Normal(numpy.zeros(2), 1.), T.Planar(W, U, 0.)), ValueError,
      'does not fit draws of shape'),
+    (lambda: D.Transformed(D.Normal([0., 1], 1.), T.Affine([0., 1, 2], 1.)), ValueError,
+     r'shape \(3,\) of Affine.* does not fit draws of shape \(2,\)'),
     (lambda: D.Transformed(D.MultivariateNormal([0.], [[1.]]), T.Affine([1., 2], 1.)), ValueError,
      'does not fit draws of shape'),
     (lambda: D.Transformed(D.Normal(0., 1.), T.Exp()).log_prob(numpy.nan), ValueError,

@@ -165,6 +165,10 @@ def test_the_same_function():
     (lambda: T.AffineCoupling([1, 0], 3), TypeError, 'net must be callable; got int'),
     (lambda: T.AffineCoupling([1, 0], lambda x: (x, x[:, :1]))([1., 2.]), ValueError,
      'net must return a pair'),
+    (lambda: T.Planar(numpy.ones((2, 3)), numpy.ones((4, 3)), B), ValueError,
+     r'Planar: w and u .* broadcast with b .* got \(2, 3\), \(4, 3\) and \(\)'),
+    (lambda: T.Compose(None), TypeError, 'at least one Transform; got None'),
+    (lambda: T.Compose(3), TypeError, 'at least one Transform; got 3'),
     (lambda: T.Compose([]), TypeError, 'at least one Transform'),
     (lambda: T.Compose([numpy.exp]), TypeError, 'at least one Transform')])
 def test_bad_input_is_refused_with_a_sentence(make, error, message):

@@ -52,6 +52,47 @@ def test_bounds_belong_to_the_interval_and_samples_never_leave_it():
         assert d.icdf(1).array == d.high.array
 
 
+def random_intervals():
+    rng = numpy.random.default_rng(0)
+    low = numpy.append(rng.normal(size=10000), [0.33367434, -1]).astype('f')
+    high = numpy.append(low[:-2] + rng.exponential(size=10000), [1.1338329, 0.1]).astype('f')
+    return low, high
+
+
+def test_the_curves_end_at_the_bounds_whatever_the_rounding():
+    low, high = random_intervals()
+    for d in (D.Uniform(low=low, high=high), D.Uniform(loc=low, scale=high - low)):
+        for x, (cdf, log_cdf, survival, log_survival) in (
+                (d.low, (0, -numpy.inf, 1, 0)), (d.high, (1, 0, 0, -numpy.inf))):
+            assert (d.cdf(x).array == cdf).all() and (d.log_cdf(x).array == log_cdf).all()
+            assert (d.survival_function(x).array == survival).all()
+            assert (d.log_survival_function(x).array == log_survival).all()
+
+
+def test_the_curves_are_accurate_near_the_bounds():
+    low, high = random_intervals()
+    a, b = low.astype('d'), high.astype('d')
+    d = D.Uniform(low=low, high=high)
+    for x in (numpy.nextafter(low, high), numpy.nextafter(high, low)):
+        below, above = (x - a) / (b - a), (b - x) / (b - a)
+        for name, expected in (
+                ('cdf', below), ('survival_function', above),
+                ('log_cdf', numpy.where(below < 0.5, numpy.log(below), numpy.log1p(-above))),
+                ('log_survival_function',
+                 numpy.where(above < 0.5, numpy.log(above), numpy.log1p(-below)))):
+            numpy.testing.assert_allclose(getattr(d, name)(x).array, expected, rtol=1e-6)
+
+
+def test_gradients_at_the_bounds():
+    gradients = {}
+    for name, end in (('log_survival_function', 1.), ('log_cdf', 0.)):
+        x, low, high = v = [chainer.Variable(numpy.array(a)) for a in (end, 0., 1.)]
+        y = getattr(D.Uniform(low=low, high=high), name)(x)
+        gradients[name] = [g.item() for g in chainer.grad([y], v)]
+    assert gradients == {'log_survival_function': [-numpy.inf, 1, numpy.inf],
+                         'log_cdf': [numpy.inf, -numpy.inf, -1]}
+
+
 @pytest.mark.parametrize('x', [-1.1, 3.1, numpy.inf, -numpy.inf])
 def test_outside_the_support(x):
     continuous.check_outside(
@@ -108,6 +149,14 @@ def test_kl_with_normal_and_gumbel(params):
     continuous.check_kl(uniform, D.Gumbel, kl_uniform_gumbel, params)
 
 
+@pytest.mark.filterwarnings('error')
+def test_kl_to_a_normal_of_extreme_log_scale():
+    kl = chainer.kl_divergence(D.Uniform(low=0., high=1.), D.Normal(0., log_scale=100.))
+    numpy.testing.assert_allclose(kl.array, 100 + 0.5 * numpy.log(2 * numpy.pi), rtol=1e-6)
+    for q in (D.Normal(0., log_scale=-60.), D.Gumbel(0., 1e-3)):
+        assert chainer.kl_divergence(D.Uniform(low=-1., high=0.), q).array == numpy.inf
+
+
 def test_kl_agrees_with_sampling():
     p = D.Uniform(loc=-0.3, scale=1.2)
     for q in (D.Uniform(low=-1, high=1), D.Normal(0.2, 0.7), D.Gumbel(-0.1, 0.5)):
@@ -118,7 +167,7 @@ def test_double_backward():
     x, low, high = [0.4, -0.7], [0.1, -1.2], [0.6, 1.5]
     for method in ('log_prob', 'cdf', 'log_cdf', 'survival_function', 'log_survival_function'):
         continuous.check_double_backward(
-            lambda x, a, b: getattr(uniform(a, b), method)(x), x, low, high)
+            lambda x, a, b: getattr(uniform(a, b), method)(x), [x, [0.2, 1.3]], low, high)
     continuous.check_double_backward(lambda x, a, b: uniform(a, b).icdf(x), [.2, .9], low, high)
     for Q in (D.Normal, D.Gumbel):
         continuous.check_double_backward(
@@ -149,6 +198,9 @@ def test_sampler():
     (lambda: D.Uniform(low=1, high=0),
      'high must be above low; got low 1.0 and high 0.0'),                          # defect 22
     (lambda: D.Uniform(low=[0, 1], high=1), 'got low 1.0 and high 1.0'),
+    (lambda: D.Uniform(loc=[0., 1e8], scale=1.),
+     r'loc \+ scale must be above loc, also as rounded to float32; '
+     'got loc 100000000.0 and scale 1.0'),
     (lambda: D.Uniform(loc=1, scale=-1), 'scale must be a finite number above 0; got -1'),
     (lambda: D.Uniform(low=0, high=1).icdf(2),
      'x must be a probability, from 0 to 1; got 2'),                               # defect 17

@@ -195,3 +195,33 @@ def test_dtypes_repr_and_params():
     for refused in 'entropy', 'covariance':
         with pytest.raises(NotImplementedError, match='ZeroInflated has no closed form'):
             getattr(wide, refused)
+
+
+def test_mode_of_a_single_distribution():
+    assert float(D.ZeroInflated(D.Bernoulli(0.9), 0.25).mode.array) == 1
+    assert float(D.ZeroInflated(D.Bernoulli(0.9), 0.6).mode.array) == 0
+
+
+def test_bases_and_gates_that_are_none():
+    with pytest.raises(TypeError, match=r'single counts; got one of event_shape \(2,\)'):
+        D.ZeroInflated(D.Independent(D.Poisson([1., 2.]), 1), 0.5)
+    for gate in 'a', numpy.array([1j]), numpy.datetime64('2020-01-01'):
+        with pytest.raises(TypeError, match='gate must consist of real numbers'):
+            D.ZeroInflated(D.Poisson(1.), gate)
+
+
+@pytest.mark.parametrize('dtypes', ['fd', 'df', 'ef', 'fe'])
+def test_gate_and_base_of_two_precisions(dtypes):
+    lam, gate = numpy.array(1.5, dtypes[0]), numpy.array(0.25, dtypes[1])
+    d, exact = D.ZeroInflated(D.Poisson(lam), gate), D.ZeroInflated(D.Poisson(1.5), 0.25)
+    for read in (lambda d: d.mean, lambda d: d.variance, lambda d: d.stddev, lambda d: d.cdf(2),
+                 lambda d: d.survival_function(2), lambda d: d.log_prob(0),
+                 lambda d: d.cdf(numpy.array([1., 3.]))):
+        assert read(d).dtype.kind == 'f'
+        numpy.testing.assert_allclose(read(d).array, read(exact).array, rtol=2e-3)
+
+
+def test_few_extra_zeros_in_float16():
+    d, n = D.ZeroInflated(D.Poisson(numpy.float16(20)), numpy.float16(2e-4)), 10 ** 6
+    share, wanted = float((d.sample(n, rng=3).array == 0).mean()), float(d.gate.array)
+    assert abs(share - wanted) < 5 * (wanted / n) ** 0.5   # a false alarm in 1.7 million
