@@ -81,7 +81,8 @@ class Distribution(chainer.distribution.Distribution):
     def xp(self):
         """:mod:`numpy` or :mod:`cupy`: where the parameters live."""
         # Looked up, not kept: a module cannot be pickled or copied.
-        return special.xp_of(next(iter(self._given.values())).array)
+        array = next(iter(self._given.values())).array
+        return numpy if type(array) is numpy.ndarray else special.xp_of(array)
 
     @property
     def dtype(self):
