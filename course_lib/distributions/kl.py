@@ -68,7 +68,7 @@ def kl_divergence(p, q, n_samples=None, rng=None):
         ``(value, standard_error)`` whose standard error is 0 where a closed form was used. The
         gradient of an estimate goes through the samples where they have one, and else is that of
         the score-function estimator (Mohamed et al., 2020, Monte Carlo Gradient Estimation in
-        Machine Learning, eq. 13).
+        Machine Learning, sec. 4).
 
     Raises:
         NotImplementedError: If no closed form is registered and ``n_samples`` is not given.

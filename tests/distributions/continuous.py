@@ -2,8 +2,11 @@
 import accuracy
 import chainer
 from chainer import gradient_check
+import mpmath
 import numpy
 import scipy.stats
+
+import course_lib.distributions as D
 
 SIGNIFICANCE = 1e-4  # false-alarm rate of one statistical test; the seeds are fixed
 
@@ -99,3 +102,22 @@ def check_kl_by_sampling(p, q):
     difference = (p.log_prob(x) - q.log_prob(x)).array.astype(numpy.float64)
     error = difference.std() / len(difference) ** 0.5
     assert abs(float(chainer.kl_divergence(p, q).array) - difference.mean()) < 5 * error + 1e-6
+
+
+def check_kl_with_narrow_and_wide_normal(family, kl_from_normal, kl_to_normal):
+    """The divergence from a Normal whose scale float32 cannot hold, and to one whose square is inf.
+
+    Args:
+        family: Class of the other distribution, of a loc and a scale.
+        kl_from_normal, kl_to_normal: References, functions of loc1, scale1, loc2, scale2.
+    """
+    params = {'loc1': 0.2, 'a': -110., 'loc2': -0.5, 'b': 0.7}
+    accuracy.check(
+        lambda loc1, a, loc2, b: chainer.kl_divergence(
+            D.Normal(loc1, log_scale=a), family(loc2, b)),
+        lambda loc1, a, loc2, b: kl_from_normal(loc1, mpmath.exp(a), loc2, b), params)
+    accuracy.check(
+        lambda loc1, a, loc2, b: chainer.kl_divergence(
+            family(loc1, b), D.Normal(loc2, log_scale=a)),
+        lambda loc1, a, loc2, b: kl_to_normal(loc1, b, loc2, mpmath.exp(a)),
+        dict(params, a=100.))
