@@ -11,6 +11,7 @@ from course_lib.distributions.distribution import OfProbability, as_variable, ca
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
+    cast,
     deviance,
     exp,
     log_peak,
@@ -222,8 +223,7 @@ class Binomial(OfProbability):
         return sigmoid(z), sigmoid(-z)
 
     def _times(self, n, of_one):
-        with numpy.errstate(over='ignore'):
-            return F.cast(self._full(n.astype(numpy.float64) * of_one), self.dtype)
+        return cast(self._full(n.astype(numpy.float64) * of_one), self.dtype)
 
     @cached_property
     def mean(self):

@@ -104,7 +104,8 @@ def _estimate(p, q, n, rng):
         x = F.reshape(x, (n,) + (1,) * lead + x.shape[1:])
     log_p = p.log_prob(x)
     with validation(False):   # what q excludes is no mistake: its log_prob is -inf
-        difference = _minus(log_p, q.log_prob(x))
+        of_p, of_q = _promoted(log_p, q.log_prob(x))
+    difference = of_p - of_q
     xp, values = difference.xp, difference.array
     with numpy.errstate(invalid='ignore'):
         error = xp.asarray(values.std(axis=0, ddof=1) / n ** 0.5)
@@ -118,16 +119,16 @@ def _estimate(p, q, n, rng):
     return MonteCarloKL(value, error)
 
 
-def _minus(a, b):
-    """The difference of two variables, of the promoted dtype."""
+def _promoted(a, b):
+    """Two variables in the dtype that both promote to."""
     dtype = numpy.result_type(a.dtype, b.dtype)
-    return F.cast(a, dtype) - F.cast(b, dtype)
+    return F.cast(a, dtype), F.cast(b, dtype)
 
 
 def cross_entropy(p, q):
     """-E_p[log q(x)] = entropy of p + KL(p || q), in nats; arguments as :func:`kl_divergence`."""
-    kl = kl_divergence(p, q)
-    return _minus(p.entropy, -kl)
+    entropy, kl = _promoted(p.entropy, kl_divergence(p, q))
+    return entropy + kl
 
 
 def has_closed_form(p, q):

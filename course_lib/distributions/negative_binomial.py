@@ -10,6 +10,7 @@ from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
     StirlingError,
+    cast,
     exp,
     expm1,
     log,
@@ -418,8 +419,7 @@ class NegativeBinomial(Distribution):
                 **{name: F.cast(v, numpy.float64) for name, v in self._given.items()})
 
     def _narrow(self, variable):
-        with numpy.errstate(over='ignore'):
-            return self._full(F.cast(variable, self.dtype))
+        return self._full(cast(variable, self.dtype))
 
     @cached_property
     def log_mean(self):

@@ -19,6 +19,7 @@ from course_lib.numerics import random
 from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
     HALF_LOG_2PI,
+    cast,
     exp,
     log,
     ndtri,
@@ -255,12 +256,10 @@ _kl_normal_normal.can_sum = True   # over the last axes, as it goes; see Indepen
 chainer.register_kl(Normal, Normal)(_kl_normal_normal)
 
 
-@numpy.errstate(over='ignore')
 def kl_with_normal(node, p, q):
     """``node(loc1, scale1, loc2, scale2)`` for a pair of which one is a Normal."""
     kl = node(p.loc, wide_scale(p), q.loc, wide_scale(q))
-    dtype = numpy.result_type(p.dtype, q.dtype)
-    return kl if kl.dtype == dtype else F.cast(kl, dtype)
+    return cast(kl, numpy.result_type(p.dtype, q.dtype))
 
 
 def wide_scale(p):

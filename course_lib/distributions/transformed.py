@@ -14,9 +14,9 @@ from course_lib.distributions.distribution import (
 )
 from course_lib.distributions.independent import dtype_of
 from course_lib.distributions.kl import kl_divergence
-from course_lib.distributions.transforms import Affine, Compose, Transform, cast
+from course_lib.distributions.transforms import Affine, Compose, Transform
 from course_lib.numerics.cuda_graph import surely_all
-from course_lib.numerics.special import where
+from course_lib.numerics.special import cast, where
 
 
 class Transformed(Distribution):

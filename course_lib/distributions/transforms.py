@@ -13,6 +13,7 @@ from course_lib.numerics.elementwise import Elementwise
 from course_lib.numerics.special import (
     absolute,
     apply,
+    cast,
     exp,
     log,
     log1mexp,
@@ -502,12 +503,6 @@ class Compose(Transform):
 
     def __repr__(self):
         return f'Compose({self.transforms!r})'
-
-
-@numpy.errstate(over='ignore')
-def cast(x, dtype):
-    """The variable in a dtype; what that cannot hold becomes infinite without a warning."""
-    return x if x.dtype == dtype else F.cast(x, dtype)
 
 
 def _dot(u, v):

@@ -11,7 +11,7 @@ from course_lib.distributions.gumbel import Gumbel
 from course_lib.distributions.normal import Normal, wide_scale
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import Elementwise
-from course_lib.numerics.special import HALF_LOG_2PI, exp, expm1, expm1mx, log, log1p, where
+from course_lib.numerics.special import HALF_LOG_2PI, cast, exp, expm1, expm1mx, log, log1p, where
 
 
 class LogProb(Elementwise):
@@ -245,12 +245,11 @@ class KLUniformNormal(Elementwise):
 
 
 @chainer.register_kl(Uniform, Normal)
-@numpy.errstate(over='ignore')
 def _kl_uniform_normal(p, q):
     """E (x - loc)^2 = width^2 / 12 + (middle - loc)^2; see :class:`KLUniformNormal`."""
     wide = _widened(p)
-    return F.cast(KLUniformNormal()(wide._middle, wide.scale, q.loc, wide_scale(q)),
-                  numpy.result_type(p.dtype, q.dtype))
+    return cast(KLUniformNormal()(wide._middle, wide.scale, q.loc, wide_scale(q)),
+                numpy.result_type(p.dtype, q.dtype))
 
 
 class KLUniformGumbel(Elementwise):
@@ -279,9 +278,8 @@ class KLUniformGumbel(Elementwise):
 
 
 @chainer.register_kl(Uniform, Gumbel)
-@numpy.errstate(over='ignore')
 def _kl_uniform_gumbel(p, q):
     """E e^-z of a uniform z; see :class:`KLUniformGumbel`."""
     wide = _widened(p)
-    return F.cast(KLUniformGumbel()(wide._middle, wide.scale, q.loc, q.scale),
-                  numpy.result_type(p.dtype, q.dtype))
+    return cast(KLUniformGumbel()(wide._middle, wide.scale, q.loc, q.scale),
+                numpy.result_type(p.dtype, q.dtype))

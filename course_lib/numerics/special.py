@@ -57,6 +57,12 @@ def _unary(node, x):
     return getattr(xp_of(x), node.ufunc)(x)
 
 
+@numpy.errstate(over='ignore')
+def cast(x, dtype):
+    """The variable in a dtype; what that cannot hold becomes infinite without a warning."""
+    return F.cast(x, dtype)
+
+
 def where(condition, x, y):
     """``x`` where the (array) condition holds, ``y`` elsewhere; broadcasts; numbers are welcome.
 

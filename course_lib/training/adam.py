@@ -29,31 +29,39 @@ class BlockedAdamRule(adam.AdamRule):
         hooks = self._hookable
         if self.enabled and self.state and param._loss_scale is None and not (
                 hooks._pre_update_hooks or hooks._post_update_hooks):
-            self.t += 1
-            if self._update_in_blocks(param):
+            arrays = self._arrays(param)
+            if arrays:
+                self.t += 1
+                self._update_in_blocks(*arrays)
                 return
-            self.t -= 1
         super().update(param)
 
     def update_core_cpu(self, param):
-        if not self._update_in_blocks(param):
+        arrays = self._arrays(param)
+        if arrays:
+            self._update_in_blocks(*arrays)
+        else:
             super().update_core_cpu(param)
 
-    def _update_in_blocks(self, param):
-        """Takes the step and returns true, or returns false where it is left to Chainer."""
-        hp = self.hyperparam.get_dict()   # looking them up one by one takes longer
+    def _arrays(self, param):
+        """What a step reads and writes; ``None`` where it has to be Chainer's."""
+        hp = self.hyperparam
         arrays = [param.array, param.grad, self.state['m'], self.state['v']]
-        if hp['amsgrad'] or hp['adabound'] or any([
-                type(a) is not numpy.ndarray or a.dtype != numpy.float32
-                or not a.flags.c_contiguous for a in arrays]):
-            return False
+        is_fast = not (hp.amsgrad or hp.adabound) and all([
+            type(a) is numpy.ndarray and a.dtype == numpy.float32 and a.flags.c_contiguous
+            for a in arrays])
+        return arrays if is_fast else None
+
+    def _update_in_blocks(self, *arrays):
+        hp = self.hyperparam.get_dict()   # looking them up one by one takes longer
         if not numpy.float32(hp['eps']):
             self._check_eps(numpy.float32)
         alpha_t, decay = self.alpha_t * hp['eta'], hp['eta'] * hp['weight_decay_rate']
         beta1, beta2, eps = hp['beta1'], hp['beta2'], hp['eps']
-        step = numpy.empty(min(BLOCK, param.size), numpy.float32)
+        size = arrays[0].size
+        step = numpy.empty(min(BLOCK, size), numpy.float32)
         flat = [a.reshape(-1) for a in arrays]
-        for start in range(0, param.size, BLOCK):
+        for start in range(0, size, BLOCK):
             p, g, m, v = (a[start:start + BLOCK] for a in flat)
             s = step[:p.size]
             m *= beta1                            # m = beta1 m + (1 - beta1) g
@@ -67,7 +75,6 @@ class BlockedAdamRule(adam.AdamRule):
             if decay:
                 p *= 1 - decay
             saxpy(s, p, a=-alpha_t)
-        return True
 
 
 class Adam(chainer.optimizers.Adam):
