@@ -40,9 +40,13 @@ class LogProbOfLogit(Elementwise):
     def partials(self, r, z):
         def in_z():
             # For x = 1, sigmoid(-z) is 1 - sigmoid(z) without the subtraction.
-            y = sigmoid(r * z)
-            y *= -r
-            return y
+            s = -r
+            y = s * z
+            if special.exp_is_finite(y):
+                y = over(numpy.exp, y)
+                y += 1
+                return s / y
+            return s * sigmoid(-y)
 
         return [in_z]
 

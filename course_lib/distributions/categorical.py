@@ -9,7 +9,7 @@ from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, _brief, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import BLOCK, Elementwise
-from course_lib.numerics.node import Node
+from course_lib.numerics.node import Node, constant
 from course_lib.numerics.rowwise import (
     Rowwise,
     gather,
@@ -71,7 +71,7 @@ class LogProbOfLogit(Node):
         # 1 - softmax_k of the observed class as -expm1(log p_k): without the subtraction.
         gradient.reshape(-1)[self.index] = -xp.expm1(self.log_prob) * gy.array
         gradient = gradient.reshape(logit.shape)
-        return chainer.Variable(gradient.astype(logit.dtype, copy=False)),
+        return constant(gradient.astype(logit.dtype, copy=False)),
 
     def _general_gradient(self, logit, gy):
         """The gradient for any number of observations a row, itself differentiable."""
@@ -471,8 +471,9 @@ class Categorical(OverCategories):
         Why this form: the largest term of the sum is kept out of the logarithm, so that the small
         loss of a confident and right prediction survives; see :class:`LogProbOfLogit`.
         """
-        x = self._observe(x, domain=self._labels)
-        return self._where_possible(x, self._labels.contains, self._log_prob_of_label)
+        labels = self._labels
+        x = self._observe(x, domain=labels)
+        return self._where_possible(x, labels.contains, self._log_prob_of_label)
 
     def sample_n(self, n, rng=None):
         """Class indices (int64), drawn by inverting the distribution function."""

@@ -10,6 +10,7 @@ checked before, switch them off::
 The switch is ``chainer.config.validate_distributions``, thread-local like all of Chainer's.
 """
 import contextlib
+import math
 from typing import Callable, NamedTuple
 
 import chainer
@@ -58,7 +59,17 @@ def _between(words, above, below):
 
 _INF = float('inf')
 
-real = _between('a finite real number', lambda a: a > -_INF, lambda a: a < _INF)
+@numpy.errstate(over='ignore')
+def _all_finite(a):
+    # A sum of squares is the quickest to form, and finite only if all are; if not, it may be large.
+    if isinstance(a, numpy.ndarray) and a.dtype.char in 'fd' and a.flags.c_contiguous:
+        flat = a.reshape(-1)
+        if math.isfinite(flat.dot(flat)):
+            return True
+    return bool(a.min() > -_INF) and bool(a.max() < _INF)
+
+
+real = Domain('a finite real number', _all_finite, lambda a: (a > -_INF) & (a < _INF))
 extended_real = Domain('a number, not NaN', lambda a: bool(a.min() >= -_INF), lambda a: a == a)
 positive = _between('a finite number above 0', lambda a: a > 0, lambda a: a < _INF)
 non_negative = _between('a finite number, 0 or more', lambda a: a >= 0, lambda a: a < _INF)

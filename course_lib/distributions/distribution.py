@@ -9,6 +9,7 @@ import numpy
 from course_lib.distributions import checks
 from course_lib.numerics import special
 from course_lib.numerics.cuda_graph import surely_all
+from course_lib.numerics.node import constant
 
 __all__ = ['Distribution', 'OfProbability', 'cached_property']
 
@@ -262,7 +263,7 @@ def as_variable(owner, name, value, dtype, xp, promote=False):
         if value.dtype.kind == 'f':
             return F.cast(value, dtype)
         value = value.array
-    return chainer.Variable(as_array(owner, name, value, dtype, xp, promote), requires_grad=False)
+    return constant(as_array(owner, name, value, dtype, xp, promote))
 
 
 def as_array(owner, name, value, dtype, xp, promote=False):

@@ -14,9 +14,9 @@ import numpy
 
 from course_lib.numerics.node import Node, constant
 
-# float32 numbers evaluated at a time (half as many float64). The temporaries, 256 kB each, stay in
-# cache; and from that size on NumPy itself writes (a + b) * c over its temporary a + b.
-BLOCK = 1 << 16
+# float32 numbers evaluated at a time (half as many float64). The temporaries, 512 kB each, stay in
+# cache; and from 256 kB on NumPy itself writes (a + b) * c over its temporary a + b.
+BLOCK = 1 << 17
 
 # glibc gives a freed array back to the system, and the next one costs a page fault every 4 kB,
 # more than the arithmetic; unless a large one was freed before: then it keeps up to 62 MB.
@@ -181,7 +181,11 @@ def _cast(array, dtype):
 
 def _broadcast(arrays):
     shapes = {a.shape for a in arrays}
-    return shapes.pop() if len(shapes) == 1 else numpy.broadcast_shapes(*shapes)
+    if len(shapes) == 1:
+        return shapes.pop()
+    if all([type(a) is numpy.ndarray for a in arrays]):
+        return numpy.broadcast(*arrays).shape   # quicker, but takes NumPy's arrays only
+    return numpy.broadcast_shapes(*shapes)
 
 
 @numpy.errstate(all='ignore')
@@ -256,7 +260,10 @@ def _fit(array, shape, wanted):
     if array.shape == wanted:
         return array
     xp = chainer.backend.get_array_module(array)
-    array = xp.broadcast_to(array, shape)
+    if array.shape != shape:
+        array = xp.broadcast_to(array, shape)
+    elif array.size == math.prod(wanted):
+        return array.reshape(wanted)
     lead = len(shape) - len(wanted)
     axes = tuple(range(lead)) + tuple(
         i for i in range(lead, len(shape)) if wanted[i - lead] == 1 and shape[i] != 1)

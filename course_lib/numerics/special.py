@@ -179,6 +179,8 @@ class Sigmoid(Elementwise):
 
 class Softplus(Elementwise):
     def value(self, x):
+        if _LOG1P_IS_VECTORISED and exp_is_finite(x):
+            return over(numpy.log1p, numpy.exp(x))
         y = x.clip(0, math.inf)
         y += log1p_of_unit(exp_of_minus_abs(x))
         return y
@@ -189,6 +191,8 @@ class Softplus(Elementwise):
 
 class LogSigmoid(Elementwise):
     def value(self, x):
+        if _LOG1P_IS_VECTORISED and exp_is_finite(-x):
+            return over(numpy.negative, softplus(-x))
         y = x.clip(-math.inf, 0)
         y -= log1p_of_unit(exp_of_minus_abs(x))
         return y
@@ -664,6 +668,16 @@ def over(ufunc, x):
     return ufunc(x, out=x) if isinstance(x, numpy.ndarray) else ufunc(x)
 
 
+def exp_is_finite(x):
+    """Whether e^x is finite all over a NumPy array, so that no formula has to avoid the others.
+
+    False of a variable, and of an array on a GPU, where to look would be to wait for it.
+    """
+    if isinstance(x, numpy.ndarray):
+        return x.size > 0 and bool(x.max() < 80)
+    return isinstance(x, numpy.generic) and bool(x < 80)
+
+
 def exp_of_minus_abs(x):
     """e^-|x| of an array: what overflows nowhere."""
     xp = xp_of(x)
@@ -686,6 +700,13 @@ def log1p_of_unit(u):
     return u
 
 
+def growth(x):
+    """e^x - 1 of an array or a variable, by functions that are vectorised on this processor."""
+    if _EXPM1_IS_VECTORISED or isinstance(x, chainer.Variable) or xp_of(x) is not numpy:
+        return expm1(x)
+    return tanh(0.5 * x) * (exp(x) + 1)
+
+
 def _is_vectorised(name):
     """Whether NumPy has a version of this float32 function for the vector units of this processor.
     """
@@ -695,6 +716,7 @@ def _is_vectorised(name):
 
 
 _LOG1P_IS_VECTORISED = _is_vectorised('log1p')
+_EXPM1_IS_VECTORISED = _is_vectorised('expm1')
 
 
 def log_factorial(k):

@@ -210,6 +210,46 @@ def test_log1p_of_unit(dtype, vectorised, monkeypatch):
     assert relative.max() <= 2 * numpy.finfo(dtype).eps
 
 
+@pytest.mark.parametrize('vectorised', [False, True])
+@pytest.mark.parametrize('dtype', [numpy.float32, numpy.float64])
+@pytest.mark.parametrize('name', ['softplus', 'log_sigmoid'])
+def test_softplus_where_no_exponential_overflows(name, dtype, vectorised, monkeypatch):
+    # Apart from the grid above, whose extremes send all of it the longer way.
+    monkeypatch.setattr(special, '_LOG1P_IS_VECTORISED', vectorised)
+    f, (reference, _) = function(name), FUNCTIONS[name]
+    for limit in 79.9, 80., 88., 200.:
+        x = numpy.append(numpy.linspace(-limit, limit, 401), [1e-30, -1e-8]).astype(dtype)
+        with mp.workdps(80):
+            assert_right(name, f(x), reference, x)
+            assert_right(name, [f(v) for v in x[::20]], reference, x[::20])   # NumPy's scalars
+            assert_right(name, [f(v.reshape(())) for v in x[::20]], reference, x[::20])
+    assert f(numpy.zeros((0, 3), dtype)).shape == (0, 3)
+
+
+def test_exp_is_finite_looks_at_arrays_only():
+    assert special.exp_is_finite(numpy.float32([-1e4, 79]))
+    assert not special.exp_is_finite(numpy.float32([-1e4, 81]))
+    assert not special.exp_is_finite(numpy.float32([0, numpy.nan]))
+    assert not special.exp_is_finite(numpy.float32([0, numpy.inf]))
+    assert special.exp_is_finite(numpy.float32(79)) and not special.exp_is_finite(numpy.float64(81))
+    assert not special.exp_is_finite(numpy.zeros((2, 0), numpy.float32))
+    assert not special.exp_is_finite(chainer.Variable(numpy.float32([0])))
+
+
+@pytest.mark.parametrize('vectorised', [False, True])
+@pytest.mark.parametrize('dtype', [numpy.float32, numpy.float64])
+def test_growth_is_expm1(dtype, vectorised, monkeypatch):
+    monkeypatch.setattr(special, '_EXPM1_IS_VECTORISED', vectorised)
+    x = numpy.array([0, 1e-30, -1e-9, 1e-4, -0.3, 0.7, 5, -20, -200, 80, 300], dtype)
+    with numpy.errstate(over='ignore'):
+        y, true = special.growth(x), numpy.expm1(x.astype(numpy.longdouble)).astype(dtype)
+    assert y.dtype == dtype
+    numpy.testing.assert_allclose(y, true, rtol=8 * numpy.finfo(dtype).eps)
+    variable = chainer.Variable(x[:8])
+    (gradient,) = chainer.grad([special.growth(variable)], [variable])
+    numpy.testing.assert_allclose(gradient.array, numpy.exp(x[:8]), rtol=1e-6)
+
+
 def test_normal_hazard_far_out():
     x = numpy.array([100., 1e4, 1e8])
     with mp.workdps(50):   # phi(x) / ndtr(-x) = x / (1 - 1/x^2 + 3/x^4 - 15/x^6 + ...)
