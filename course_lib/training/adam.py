@@ -1,4 +1,6 @@
 """Adam, evaluated block by block in cache."""
+import types
+
 import chainer
 from chainer.optimizers import adam
 import numpy
@@ -29,40 +31,49 @@ class BlockedAdamRule(adam.AdamRule):
         hooks = self._hookable
         if self.enabled and self.state and param._loss_scale is None and not (
                 hooks._pre_update_hooks or hooks._post_update_hooks):
-            arrays = self._arrays(param)
+            arrays = self._flat_arrays(param)
             if arrays:
                 self.t += 1
                 self._update_in_blocks(*arrays)
                 return
+        if param.array is not None and param.grad is None:
+            with chainer.using_device(param.device):
+                param.grad = param.xp.zeros_like(param.array)
         super().update(param)
 
     def update_core_cpu(self, param):
-        arrays = self._arrays(param)
+        arrays = self._flat_arrays(param)
         if arrays:
             self._update_in_blocks(*arrays)
         else:
             super().update_core_cpu(param)
 
-    def _arrays(self, param):
-        """What a step reads and writes; ``None`` where it has to be Chainer's."""
+    def _flat_arrays(self, param):
+        """What a step reads and writes, in the order of memory; ``None`` where it is Chainer's."""
         hp = self.hyperparam
+        if not self.state:   # of a parameter that has no shape yet
+            return None
         arrays = [param.array, param.grad, self.state['m'], self.state['v']]
-        is_fast = not (hp.amsgrad or hp.adabound) and all([
-            type(a) is numpy.ndarray and a.dtype == numpy.float32 and a.flags.c_contiguous
-            for a in arrays])
-        return arrays if is_fast else None
+        if type(arrays[0]) is numpy.ndarray and not arrays[0].flags.c_contiguous:
+            arrays = [a if a is None else a.T for a in arrays]
+        if hp.amsgrad or hp.adabound or not all([
+                type(a) is numpy.ndarray and a.dtype == numpy.float32 and a.flags.c_contiguous
+                for a in arrays]):
+            return None
+        return [a.reshape(-1) for a in arrays]
 
     def _update_in_blocks(self, *arrays):
-        hp = self.hyperparam.get_dict()   # looking them up one by one takes longer
+        hp = self.hyperparam.get_dict()
         if not numpy.float32(hp['eps']):
             self._check_eps(numpy.float32)
-        alpha_t, decay = self.alpha_t * hp['eta'], hp['eta'] * hp['weight_decay_rate']
+        # As alpha_t, which looks them up one by one.
+        alpha_t = adam._learning_rate(types.SimpleNamespace(**hp), self.t) * hp['eta']
         beta1, beta2, eps = hp['beta1'], hp['beta2'], hp['eps']
+        decay = hp['eta'] * hp['weight_decay_rate']
         size = arrays[0].size
         step = numpy.empty(min(BLOCK, size), numpy.float32)
-        flat = [a.reshape(-1) for a in arrays]
         for start in range(0, size, BLOCK):
-            p, g, m, v = (a[start:start + BLOCK] for a in flat)
+            p, g, m, v = (a[start:start + BLOCK] for a in arrays) if size > BLOCK else arrays
             s = step[:p.size]
             m *= beta1                            # m = beta1 m + (1 - beta1) g
             saxpy(g, m, a=1 - beta1)
@@ -96,6 +107,6 @@ class Adam(chainer.optimizers.Adam):
         return BlockedAdamRule(self.hyperparam)
 
     def reallocate_cleared_grads(self):
-        """See Chainer's, which enters a context for each parameter, twice a step, to find none."""
-        if any([parameter.grad is None for parameter in self.target.params(False)]):
+        """See Chainer's: for hooks. Without any, each rule sees to the gradient that it misses."""
+        if self._hookable._pre_update_hooks or self._hookable._post_update_hooks:
             super().reallocate_cleared_grads()

@@ -7,7 +7,7 @@ from course_lib import training
 from course_lib.training import adam
 
 
-def updated(optimizer, shape, n_steps=5, dtype=np.float32, order='C'):
+def updated(optimizer, shape, dtype=np.float32, order='C', order_of_gradient='C', n_steps=5):
     """A parameter after some steps on gradients that span many orders of magnitude."""
     rng = np.random.default_rng(0)
     start = np.asarray(rng.standard_normal(shape), dtype=dtype, order=order)
@@ -17,7 +17,7 @@ def updated(optimizer, shape, n_steps=5, dtype=np.float32, order='C'):
     optimizer.setup(link)
     for _ in range(n_steps):
         link.w.grad = np.asarray(rng.standard_normal(shape) * 10. ** rng.uniform(-8, 4, shape),
-                                 dtype=dtype, order=order)
+                                 dtype=dtype, order=order_of_gradient)
         optimizer.update()
     state = link.w.update_rule.state
     return link.w.array, state['m'], state['v']
@@ -35,12 +35,21 @@ def test_agrees_with_chainers(shape, options):
         np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-6 * np.abs(b).max())
 
 
-@pytest.mark.parametrize('dtype, order', [(np.float64, 'C'), (np.float16, 'C'), (np.float32, 'F')])
-def test_what_has_no_fast_path_is_chainers_own(dtype, order):
+@pytest.mark.parametrize('dtype, order, order_of_gradient', [
+    (np.float64, 'C', 'C'), (np.float16, 'C', 'C'), (np.float32, 'C', 'F'), (np.float32, 'F', 'C')])
+def test_what_has_no_fast_path_is_chainers_own(dtype, order, order_of_gradient):
+    orders = {'order': order, 'order_of_gradient': order_of_gradient}
     with np.errstate(over='ignore', invalid='ignore'):
-        ours = updated(training.Adam(eps=1e-4), (3, 4), dtype=dtype, order=order)
-        theirs = updated(chainer.optimizers.Adam(eps=1e-4), (3, 4), dtype=dtype, order=order)
+        ours = updated(training.Adam(eps=1e-4), (3, 4), dtype, **orders)
+        theirs = updated(chainer.optimizers.Adam(eps=1e-4), (3, 4), dtype, **orders)
     for a, b in zip(ours, theirs):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_order_in_memory_changes_nothing():
+    for a, b in zip(updated(training.Adam(), (300, 200), order='F', order_of_gradient='F'),
+                    updated(training.Adam(), (300, 200))):
+        assert a.flags.f_contiguous and b.flags.c_contiguous
         np.testing.assert_array_equal(a, b)
 
 
@@ -63,6 +72,27 @@ def test_a_parameter_without_a_gradient_stays():
     link.cleargrads()
     optimizer.update()
     np.testing.assert_array_equal(link.w.array, 1)
+
+
+@pytest.mark.parametrize('with_hook', [False, True])
+def test_a_gradient_that_is_missing_counts_as_zero_as_in_chainer(with_hook):
+    outcomes = []
+    for make in training.Adam, chainer.optimizers.Adam:
+        link = chainer.Link()
+        with link.init_scope():
+            link.w = chainer.Parameter(np.float32([1., -2.]))
+            link.unused = chainer.Parameter()   # of no shape yet
+        link.cleargrads()
+        optimizer = make(alpha=0.1).setup(link)
+        if with_hook:
+            optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(0.5))
+        for gradient in np.float32([0.5, 3.]), None, None:
+            link.w.grad = gradient
+            optimizer.update()
+        outcomes.append((link.w.array, link.w.grad))
+    np.testing.assert_allclose(outcomes[0][0], outcomes[1][0], rtol=1e-6)
+    np.testing.assert_array_equal(outcomes[0][1], [0, 0])
+    np.testing.assert_array_equal(outcomes[1][1], [0, 0])
 
 
 @pytest.mark.parametrize('kind', ['plain', 'hook of the rule', 'disabled', 'loss scale', 'none'])
