@@ -1,7 +1,9 @@
 """The variational autoencoder: shapes, the loss by hand, bounds against exact evidence."""
+import copy
 import json
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -98,6 +100,21 @@ def test_every_combination_has_finite_loss_and_gradients(decoder, options, x, pr
         assert np.isfinite(value.array)
         for name, parameter in loss.namedparams():
             assert parameter.grad is not None and np.isfinite(parameter.grad).all(), name
+
+
+def test_a_prior_is_made_once_and_follows_its_arrays():
+    prior = vae.Prior(2)
+    assert prior() is prior()
+    for same in copy.deepcopy(prior), pickle.loads(pickle.dumps(prior)), prior.copy():
+        assert same().distribution.loc.array is same.loc
+    prior.loc[...] = 3
+    assert prior().mean.array.tolist() == [3, 3]
+    before = prior()
+    for name in 'loc', 'log_scale':   # as moving it to another device does
+        setattr(prior, name, np.ones(2, np.float32))
+        assert prior() is not before
+        before = prior()
+    assert before.stddev.array.tolist() == pytest.approx([np.e, np.e])
 
 
 @pytest.mark.parametrize('make', [vae.Prior, lambda n: vae.MixturePrior(n, 4), vae.FlowPrior])
@@ -466,6 +483,21 @@ needs_gpu = pytest.mark.skipif(not devices.choose().is_gpu, reason='no GPU answe
 
 
 @needs_gpu
+def test_training_goes_on_after_a_move_to_the_gpu_and_back():
+    loss = vae.AvgELBOLoss(*parts(n_in=784, n_h=500))
+    x = np.random.default_rng(0).integers(0, 2, (5, 784)).astype(np.float32)
+    optimizer, losses = training.Adam().setup(loss), []
+    W = loss.decoder.output.W
+    for where, is_by_columns in (('@numpy', True), (devices.choose().device, False)) * 2:
+        loss.to_device(where)
+        for _ in range(5):
+            optimizer.update(loss, loss.device.send(x))
+        assert W.array.flags.f_contiguous == W.grad.flags.f_contiguous == is_by_columns
+        losses.append(float(loss(loss.device.send(x)).array))
+    assert losses == sorted(losses, reverse=True)
+
+
+@needs_gpu
 @pytest.mark.parametrize('decoder, options', [
     (vae.Decoder, {}), (vae.ContinuousBernoulliDecoder, {}),
     (vae.DiscretizedLogisticDecoder, {'n_levels': 17})])
@@ -482,6 +514,7 @@ def test_the_gpu_agrees_with_the_cpu(decoder, options, prior):
     loss(device.send(GREY)).backward()
     for parameter in loss.params():
         assert bool(device.xp.isfinite(parameter.grad).all())
+        assert parameter.array.flags.c_contiguous and parameter.grad.flags.c_contiguous
 
 
 @needs_gpu
