@@ -263,7 +263,7 @@ def program(folder, code):
     ('raise OSError(28, "No space left on device")', 'No space left on device'),
     ('import os; os._exit(5)', 'the workers ended with the status')])
 def test_a_failing_worker_ends_the_run(tmp_path, monkeypatch, code, words):
-    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
     own = program(tmp_path, f'''
         from course_lib.training import parallel
 
@@ -284,7 +284,7 @@ def test_a_failing_worker_ends_the_run(tmp_path, monkeypatch, code, words):
 @needs_mpi
 def test_the_checkpoints_of_chainermn_do_not_survive_a_failure(tmp_path, monkeypatch):
     """Why each worker writes snapshots of ours instead."""
-    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
     own = program(tmp_path, f'''
         import os, warnings
         import chainer, chainermn, numpy as np
