@@ -2,12 +2,9 @@
 import chainer
 from chainer import functions as F
 from chainer import links as L
-import numpy
 
 from course_lib.numerics.cuda_graph import dot
 from course_lib.numerics.node import Node, constant
-
-LARGE = 128   # units on either side of a weight matrix from which its order in memory matters
 
 
 class Affine(Node):
@@ -59,16 +56,9 @@ class Affine(Node):
             g *= gy
         g = _rows(g)
         gradients = {0: lambda: product(g, W).reshape(x.shape),
-                     1: lambda: (product(_rows(x).T, g).T if _is_by_columns(W) else
-                                 product(g.T, _rows(x))),
+                     1: lambda: product(g.T, _rows(x)),
                      2: lambda: add_up(g)}
         return [gradients[i]() for i in indexes]
-
-
-def _is_by_columns(W):
-    """Whether a matrix lies in memory column by column; its gradient then should, too."""
-    flags = (W.array if isinstance(W, chainer.Variable) else W).flags
-    return flags.f_contiguous and not flags.c_contiguous
 
 
 def _rows(x):
@@ -78,9 +68,7 @@ def _rows(x):
 class Linear(L.Linear):
     """``chainer.links.Linear`` over the last axis of an array of any number of axes, as one node.
 
-    Same parameters, same initial weights; ``n_batch_axes`` is not needed. On the CPU, large weights
-    lie in memory column by column: x W^T is then a product of two matrices stored row by row, which
-    is quicker for a hundred rows of x. On a GPU, which updates them by rows, they lie row by row.
+    Same parameters, same initial weights; ``n_batch_axes`` is not needed.
 
     Args:
         in_size (int): Length of the last axis of x.
@@ -92,20 +80,6 @@ class Linear(L.Linear):
     def __init__(self, in_size, out_size, is_tanh=False, **kwargs):
         super().__init__(in_size, out_size, **kwargs)
         self.is_tanh = is_tanh
-        self._arrange()
-
-    def device_resident_accept(self, visitor):
-        """See ``chainer.Link``: called when the link moves to another device."""
-        super().device_resident_accept(visitor)
-        self._arrange()
-
-    def _arrange(self):
-        xp = self.xp
-        by_columns = xp is numpy and min(self.W.shape) >= LARGE
-        order = xp.asfortranarray if by_columns else xp.ascontiguousarray
-        self.W.array = order(self.W.array)
-        if self.W.grad is not None:
-            self.W.grad = order(self.W.grad)
 
     def forward(self, x):
         """tanh(x W^T + b) or x W^T + b, of shape ``x.shape[:-1] + (out_size,)``.

@@ -191,8 +191,9 @@ class Softplus(Elementwise):
 
 class LogSigmoid(Elementwise):
     def value(self, x):
-        if _LOG1P_IS_VECTORISED and exp_is_finite(-x):
-            return over(numpy.negative, softplus(-x))
+        y = -x
+        if _LOG1P_IS_VECTORISED and exp_is_finite(y):
+            return over(numpy.negative, over(numpy.log1p, over(numpy.exp, y)))
         y = x.clip(-math.inf, 0)
         y -= log1p_of_unit(exp_of_minus_abs(x))
         return y
@@ -669,7 +670,7 @@ def over(ufunc, x):
 
 
 def exp_is_finite(x):
-    """Whether e^x is finite all over a NumPy array, so that no formula has to avoid the others.
+    """Whether e^x is finite all over a NumPy array of float32 or wider: then no formula avoids it.
 
     False of a variable, and of an array on a GPU, where to look would be to wait for it.
     """

@@ -49,13 +49,11 @@ class BlockedAdamRule(adam.AdamRule):
             super().update_core_cpu(param)
 
     def _flat_arrays(self, param):
-        """What a step reads and writes, in the order of memory; ``None`` where it is Chainer's."""
+        """What a step reads and writes, as vectors; ``None`` where it has to be Chainer's."""
         hp = self.hyperparam
         if not self.state:   # of a parameter that has no shape yet
             return None
         arrays = [param.array, param.grad, self.state['m'], self.state['v']]
-        if type(arrays[0]) is numpy.ndarray and not arrays[0].flags.c_contiguous:
-            arrays = [a if a is None else a.T for a in arrays]
         if hp.amsgrad or hp.adabound or not all([
                 type(a) is numpy.ndarray and a.dtype == numpy.float32 and a.flags.c_contiguous
                 for a in arrays]):

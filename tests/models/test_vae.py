@@ -487,12 +487,10 @@ def test_training_goes_on_after_a_move_to_the_gpu_and_back():
     loss = vae.AvgELBOLoss(*parts(n_in=784, n_h=500))
     x = np.random.default_rng(0).integers(0, 2, (5, 784)).astype(np.float32)
     optimizer, losses = training.Adam().setup(loss), []
-    W = loss.decoder.output.W
-    for where, is_by_columns in (('@numpy', True), (devices.choose().device, False)) * 2:
+    for where in ('@numpy', devices.choose().device) * 2:
         loss.to_device(where)
         for _ in range(5):
             optimizer.update(loss, loss.device.send(x))
-        assert W.array.flags.f_contiguous == W.grad.flags.f_contiguous == is_by_columns
         losses.append(float(loss(loss.device.send(x)).array))
     assert losses == sorted(losses, reverse=True)
 
@@ -514,7 +512,6 @@ def test_the_gpu_agrees_with_the_cpu(decoder, options, prior):
     loss(device.send(GREY)).backward()
     for parameter in loss.params():
         assert bool(device.xp.isfinite(parameter.grad).all())
-        assert parameter.array.flags.c_contiguous and parameter.grad.flags.c_contiguous
 
 
 @needs_gpu
