@@ -26,6 +26,14 @@ def test_agrees_with_chainers_functions(batch_shape, is_tanh):
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize('n_rows', [0, 1, 2, 10, 25, 26])
+def test_few_rows_of_a_large_layer(n_rows):
+    x, W, b = arrays((n_rows,), n_in=130, n_out=100, dtype=np.float32)
+    y = Affine(False).apply((x, W, b))[0].array
+    assert y.flags.c_contiguous and y.flags.writeable
+    np.testing.assert_allclose(y, x.astype('d') @ W.T.astype('d') + b, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('is_tanh', [False, True])
 @pytest.mark.parametrize('batch_shape', [(1,), (4,), (2, 3)])
 def test_gradients_against_finite_differences(batch_shape, is_tanh):
