@@ -44,9 +44,12 @@ class LogProbOfLogit(Node):
         self.retain_outputs((0,))
         xp = special.xp_of(logit)
         rows = _native(logit).reshape(-1, logit.shape[-1])
-        top, others = xp.empty((2, len(rows)), rows.dtype)
-        for block in _blocks(rows):
-            top[block], others[block] = _top_and_others(rows[block])
+        if rows.size <= BLOCK:
+            top, others = _top_and_others(rows)
+        else:
+            top, others = xp.empty((2, len(rows)), rows.dtype)
+            for block in _blocks(rows):
+                top[block], others[block] = _top_and_others(rows[block])
         self.top, self.others = top, others
         shape = logit.shape[:-1]
         picked = rows.reshape(-1)[self.index] - top.reshape(shape)
@@ -309,9 +312,8 @@ def _pair(parameter, is_logit):
 
 
 def _are_logits(a):
-    high = a.max()
-    return bool(high < math.inf) and (
-        bool(a.min() > -math.inf) or bool((a.max(axis=-1) > -math.inf).all()))
+    return checks.real.contains_all(a) or (
+        bool(a.max() < math.inf) and bool((a.max(axis=-1) > -math.inf).all()))
 
 
 logits = checks.Domain(

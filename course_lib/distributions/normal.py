@@ -21,10 +21,10 @@ from course_lib.numerics.special import (
     HALF_LOG_2PI,
     cast,
     exp,
-    growth,
     log,
     ndtri,
     polynomial,
+    vectorised_expm1,
 )
 
 
@@ -220,7 +220,7 @@ class KLOfLogScales(Elementwise):
         s *= c
         c += s
         c += 0.5    # e^2c / 2
-        y = growth(2 * r)
+        y = vectorised_expm1(2 * r)
         y *= c
         y -= r
         y += s
@@ -235,7 +235,7 @@ class KLOfLogScales(Elementwise):
     def partials(self, loc1, log_scale1, loc2, log_scale2):
         q, root = standardize(loc1, loc2, log_scale2)
         d = log_scale1 - log_scale2
-        slope = growth(2 * d)
+        slope = vectorised_expm1(2 * d)
         in_loc = q / root / root
         return [lambda: in_loc,
                 lambda: slope,

@@ -701,7 +701,7 @@ def log1p_of_unit(u):
     return u
 
 
-def growth(x):
+def vectorised_expm1(x):
     """e^x - 1 of an array or a variable, by functions that are vectorised on this processor."""
     if _EXPM1_IS_VECTORISED or isinstance(x, chainer.Variable) or xp_of(x) is not numpy:
         return expm1(x)
