@@ -60,11 +60,11 @@ class LogProbOfLogit(Node):
 
     def backward(self, indexes, grad_outputs):
         gy, = grad_outputs
-        logit, = self.get_retained_inputs()
+        logit = self.inputs[0].data
         if chainer.config.enable_backprop or gy.shape != logit.shape[:-1]:
-            return self._general_gradient(logit, gy),
-        xp = logit.xp
-        rows = _native(logit.array).reshape(-1, logit.shape[-1])
+            return self._general_gradient(*self.get_retained_inputs(), gy),
+        xp = special.xp_of(logit)
+        rows = _native(logit).reshape(-1, logit.shape[-1])
         weight = -_native(gy.array).reshape(-1) / (1 + self.others)
         gradient = xp.empty_like(rows)
         for block in _blocks(rows):
@@ -248,19 +248,27 @@ class KLOfLogitAndP(KLOfP):
 
 def _native(array):
     """float16 as float32; anything else as it is."""
-    return array.astype(numpy.promote_types(array.dtype, 'f'), copy=False)
+    return array.astype(numpy.float32) if array.dtype == numpy.float16 else array
 
 
 def _blocks(rows):
     """Slices of a matrix's rows that fit in the processor's cache; on a GPU, one for all."""
     n = len(rows)
-    step = max(1, BLOCK // rows.shape[1]) if isinstance(rows, numpy.ndarray) else max(1, n)
+    if rows.size <= BLOCK or not isinstance(rows, numpy.ndarray):
+        return [slice(None)]
+    step = max(1, BLOCK // rows.shape[1])
     return [slice(start, start + step) for start in range(0, n, step)]
 
 
 def _top_and_others(rows):
     """The largest entry of each row, and the sum of e^(entry - largest) over the other entries."""
     xp = special.xp_of(rows)
+    if len(rows) == 1 and xp is numpy:
+        row, = rows
+        largest = row.argmax()
+        e = numpy.exp(row - row[largest])
+        e[largest] = 0
+        return row[largest:largest + 1], e.sum(keepdims=True)
     if rows.shape[1] >= 64:
         largest = xp.arange(len(rows)), rows.argmax(axis=1)
         top = rows[largest]
