@@ -132,7 +132,8 @@ class KLOfLogits(Elementwise):
         # An infinite logit is p = 0 or 1: only the other term of the sum remains.
         certain = xp.isinf(z1)
         known = softplus(xp.where(certain, flip * z2, 0))
-        return xp.where(same, 0, xp.where(certain, known, xp.where(near, close, far)))
+        uncertain = xp.where(xp.isinf(z2), math.inf, xp.where(near, close, far))
+        return xp.where(same, 0, xp.where(certain, known, uncertain))
 
     def partials(self, z1, z2):
         def in_z1():

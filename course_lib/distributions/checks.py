@@ -59,7 +59,7 @@ def _between(words, above, below):
 
 _INF = float('inf')
 
-@numpy.errstate(over='ignore')
+@numpy.errstate(all='ignore')
 def _all_finite(a):
     # A sum of squares is the quickest to form, and finite only if all are; if not, it may be large.
     if isinstance(a, numpy.ndarray) and a.dtype.char in 'fd' and a.flags.c_contiguous:

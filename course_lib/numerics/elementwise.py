@@ -206,7 +206,8 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
         if scale is not None:
             scale = _cast(scale if shape else scale[()], working)
             values = [_scaled(scale, value) for value in values]
-        return [xp.asarray(_fit(value, shape, wanted), dtype)
+        fit = _fit_value if scale is None else _fit_gradient
+        return [xp.asarray(fit(value, shape, wanted), dtype)
                 for value, wanted, dtype in zip(values, wanted_shapes, wanted_dtypes)]
     outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
                for wanted, dtype in zip(wanted_shapes, wanted_dtypes)]
@@ -216,8 +217,8 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
         for output, value in zip(outputs, formulas(*parts)):
             part = _part(output, block, len(shape))
             if output.shape != shape:
-                value = value if scale is None else _scaled(factor, value)
-                part += _fit(value, _broadcast(parts), part.shape)
+                part += value if scale is None else _fit_gradient(
+                    _scaled(factor, value), _broadcast(parts), part.shape)
             elif scale is None:
                 part[...] = value
             else:
@@ -255,9 +256,20 @@ def _part(array, block, ndim):
     return array[(*(slice(None) if n == 1 else s for s, n in zip(index, array.shape)), ...)]
 
 
-def _fit(array, shape, wanted):
-    """The array, of ``shape`` or a shape that broadcasts to it, summed to the shape ``wanted``."""
+def _fit_value(array, shape, wanted):
+    """The array, of the shape ``wanted`` or one that broadcasts to it."""
     if array.shape == wanted:
+        return array
+    return chainer.backend.get_array_module(array).broadcast_to(array, wanted).copy()
+
+
+def _fit_gradient(array, shape, wanted):
+    """The array, broadcast to ``shape``, summed to the shape ``wanted``.
+
+    Broadcast even where it has the shape that is wanted: a derivative that is the same for several
+    elements counts as often.
+    """
+    if array.shape == shape == wanted:
         return array
     xp = chainer.backend.get_array_module(array)
     if array.shape != shape:

@@ -36,9 +36,6 @@ class BlockedAdamRule(adam.AdamRule):
                 self.t += 1
                 self._update_in_blocks(*arrays)
                 return
-        if param.array is not None and param.grad is None:
-            with chainer.using_device(param.device):
-                param.grad = param.xp.zeros_like(param.array)
         super().update(param)
 
     def update_core_cpu(self, param):
@@ -105,6 +102,6 @@ class Adam(chainer.optimizers.Adam):
         return BlockedAdamRule(self.hyperparam)
 
     def reallocate_cleared_grads(self):
-        """See Chainer's: for hooks. Without any, each rule sees to the gradient that it misses."""
-        if self._hookable._pre_update_hooks or self._hookable._post_update_hooks:
+        """See Chainer's, which enters a context for each parameter, twice a step, to find none."""
+        if any([parameter.grad is None for parameter in self.target.params(False)]):
             super().reallocate_cleared_grads()

@@ -1,4 +1,6 @@
 """Bernoulli: accuracy, identities, defects of other libraries, and bad input."""
+import math
+
 import accuracy
 import chainer
 import mpmath
@@ -49,6 +51,17 @@ def test_kl_is_accurate(z1, z2):
     accuracy.check(
         lambda z1, z2: chainer.kl_divergence(D.Bernoulli(logit=z1), D.Bernoulli(logit=z2)),
         kl, {'z1': z1, 'z2': z2})
+
+
+@pytest.mark.parametrize('z1, z2, kl', [
+    (0., numpy.inf, numpy.inf), (1e4, numpy.inf, numpy.inf), (-1e4, numpy.inf, numpy.inf),
+    (0., -numpy.inf, numpy.inf), (numpy.inf, numpy.inf, 0), (-numpy.inf, -numpy.inf, 0),
+    (numpy.inf, -numpy.inf, numpy.inf), (-numpy.inf, numpy.inf, numpy.inf),
+    (numpy.inf, 0., math.log(2)), (-numpy.inf, 0., math.log(2))])
+@pytest.mark.parametrize('dtype', ['f', 'd'])
+def test_kl_of_infinite_logits(z1, z2, kl, dtype):
+    p, q = (D.Bernoulli(logit=numpy.array([z], dtype)) for z in (z1, z2))
+    numpy.testing.assert_allclose(chainer.kl_divergence(p, q).array, [kl], rtol=1e-6)
 
 
 # -- soft labels and Chainer's binary_check -------------------------------------------------------

@@ -1,6 +1,7 @@
 """Normal: accuracy, identities, defects of other libraries, and bad input."""
 import accuracy
 import chainer
+from chainer import functions as F
 import continuous
 import mpmath
 import numpy
@@ -181,3 +182,50 @@ def test_bad_types_and_validation_off():
         D.Normal('zero', 1)
     with D.validation(False):
         assert numpy.isnan(D.Normal(0, -1).log_prob(0).array)
+
+
+@pytest.mark.parametrize('parameter', ['scale', 'log_scale'])
+@pytest.mark.parametrize('shape, shared', [
+    ((5,), (1,)), ((3, 5), (1,)), ((3, 5), (3, 1)), ((3, 0), (3, 1)), ((131073,), (1,))])
+def test_gradient_of_the_kl_in_a_scale_that_components_share(parameter, shape, shared):
+    gradients = []
+    for sums_itself in True, False:
+        s = chainer.Variable(numpy.full(shared, 0.5))
+        p = D.Normal(numpy.zeros(shape), **{parameter: s})
+        q = D.Normal(numpy.zeros(shape), **{parameter: numpy.full(shape, 0.1)})
+        if sums_itself:
+            kl = chainer.kl_divergence(D.Independent(p, len(shape)), D.Independent(q, len(shape)))
+        else:
+            kl = F.sum(chainer.kl_divergence(p, q))
+        kl.backward()
+        gradients.append(s.grad)
+    numpy.testing.assert_allclose(*gradients, rtol=1e-12)
+
+
+@pytest.mark.parametrize('dtype, d', [
+    ('f', 44.4), ('f', 44.6), ('f', 44.69), ('d', 354.5), ('d', 355.1)])
+def test_kl_just_below_the_largest_number(dtype, d):
+    loc = numpy.array(0, dtype)
+    kl = chainer.kl_divergence(D.Normal(loc, log_scale=numpy.array(d, dtype)),
+                               D.Normal(loc, log_scale=loc)).array
+    with mpmath.workdps(30):
+        x = mpmath.mpf(float(numpy.array(d, dtype)))
+        true = (mpmath.expm1(2 * x) - 2 * x) / 2
+    assert abs(float(kl) / float(true) - 1) < (1e-5 if dtype == 'f' else 1e-12)
+
+
+@pytest.mark.parametrize('dtype', ['f', 'd'])
+def test_kl_of_any_finite_log_scales_is_no_nan(dtype):
+    edges = numpy.array([-numpy.finfo(dtype).max, -1e4, 0, 1e4, numpy.finfo(dtype).max], dtype)
+    kl = chainer.kl_divergence(D.Normal(numpy.array(0, dtype), log_scale=edges[:, None]),
+                               D.Normal(numpy.array(0, dtype), log_scale=edges)).array
+    assert not numpy.isnan(kl).any() and (kl >= 0).all() and not kl.diagonal().any()
+
+
+def test_finite_parameters_are_taken_whatever_numpy_reports():
+    with numpy.errstate(all='raise'):
+        for dtype, small in (('f', 1e-30), ('d', 1e-308)):
+            D.Normal(numpy.array([small, 2], dtype), numpy.array(1, dtype))
+        signalling = numpy.array([0x7fa00000, 0x3f800000], 'u4').view('f')
+        with pytest.raises(ValueError, match='loc must be a finite real number; got nan'):
+            D.Normal(signalling, numpy.float32(1))

@@ -102,19 +102,15 @@ def test_every_combination_has_finite_loss_and_gradients(decoder, options, x, pr
             assert parameter.grad is not None and np.isfinite(parameter.grad).all(), name
 
 
-def test_a_prior_is_made_once_and_follows_its_arrays():
-    prior = vae.Prior(2)
-    assert prior() is prior()
-    for same in copy.deepcopy(prior), pickle.loads(pickle.dumps(prior)), prior.copy():
-        assert same().distribution.loc.array is same.loc
-    prior.loc[...] = 3
-    assert prior().mean.array.tolist() == [3, 3]
-    before = prior()
-    for name in 'loc', 'log_scale':   # as moving it to another device does
-        setattr(prior, name, np.ones(2, np.float32))
-        assert prior() is not before
-        before = prior()
-    assert before.stddev.array.tolist() == pytest.approx([np.e, np.e])
+def test_a_prior_follows_its_arrays():
+    prior, other = vae.Prior(2), vae.Prior(2)
+    before = float(prior().entropy.array)
+    other.log_scale[...] = 1
+    for same in prior, copy.deepcopy(prior), pickle.loads(pickle.dumps(prior)), prior.copy('copy'):
+        assert float(same().entropy.array) == pytest.approx(before)
+        same.log_scale[...] = other.log_scale   # as a snapshot does
+        assert float(same().entropy.array) == pytest.approx(before + 2)
+        same.log_scale[...] = 0
 
 
 @pytest.mark.parametrize('make', [vae.Prior, lambda n: vae.MixturePrior(n, 4), vae.FlowPrior])

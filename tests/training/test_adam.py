@@ -89,6 +89,31 @@ def test_a_gradient_that_is_missing_counts_as_zero_as_in_chainer(with_hook):
     np.testing.assert_array_equal(outcomes[1][1], [0, 0])
 
 
+@pytest.mark.parametrize('kind', ['dynamic loss scaling', 'another rule', 'no rule'])
+def test_a_missing_gradient_whatever_the_rule(kind):
+    outcomes = []
+    for make in training.Adam, chainer.optimizers.Adam:
+        link = chainer.Link()
+        with link.init_scope():
+            link.w = chainer.Parameter(np.float32([1., -2.]))
+        link.cleargrads()
+        optimizer = make(alpha=0.1).setup(link)
+        if kind == 'dynamic loss scaling':
+            optimizer.loss_scaling()
+        else:
+            rule = chainer.optimizers.momentum_sgd.MomentumSGDRule()
+            link.w.update_rule = rule if kind == 'another rule' else None
+        for gradient in np.float32([0.5, 3.]), None, None:
+            link.w.grad = gradient
+            if kind == 'no rule':   # Chainer's own update asks the rule of every parameter
+                optimizer.reallocate_cleared_grads()
+            else:
+                optimizer.update()
+        outcomes.append((link.w.array, link.w.grad))
+    np.testing.assert_allclose(outcomes[0][0], outcomes[1][0], rtol=1e-6)
+    np.testing.assert_array_equal(outcomes[0][1], [0, 0])
+
+
 @pytest.mark.parametrize('kind', ['plain', 'hook of the rule', 'disabled', 'loss scale', 'none'])
 def test_what_chainer_does_around_an_update_is_done(kind):
     """Hooks are called, what is disabled stays, gradients are unscaled, steps are counted."""

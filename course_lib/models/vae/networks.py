@@ -229,16 +229,11 @@ class Prior(chainer.Link):
         self.log_scale = numpy.zeros(n_latent, numpy.float32)
         self.register_persistent('loc')
         self.register_persistent('log_scale')
-        self._distribution = None
 
     def forward(self):
         """p(z): Independent Normal of batch shape ``()`` and event shape ``(n_latent,)``."""
-        made = self._distribution   # the same at every step, until the arrays are moved
-        if (made is None or made.distribution.loc.array is not self.loc
-                or made.distribution.log_scale.array is not self.log_scale):
-            made = self._distribution = D.Independent(
-                D.Normal(self.loc, log_scale=self.log_scale), reinterpreted_batch_ndims=1)
-        return made
+        return D.Independent(D.Normal(self.loc, log_scale=self.log_scale),
+                             reinterpreted_batch_ndims=1)
 
 
 class MixturePrior(chainer.Link):
