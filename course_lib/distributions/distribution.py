@@ -49,11 +49,14 @@ class Distribution(chainer.distribution.Distribution):
         owner = type(self).__name__
         given = {name: value for name, value in given.items()
                  if value is not None or name not in self._alternatives}
-        arrays = {name: special.data(value) for name, value in given.items()}
-        self._dtype = dtype = _common_dtype(arrays.values())
-        xp = _common_xp(owner, arrays)
-        self._given = {name: as_variable(owner, name, value, dtype, xp)
-                       for name, value in given.items()}
+        arrays = [special.data(value) for value in given.values()]
+        dtypes = {a.dtype if type(a) is numpy.ndarray else None for a in arrays}
+        if len(dtypes) == 1 and (dtype := dtypes.pop()) is not None and dtype.kind == 'f':
+            self._dtype = dtype      # the commonest case: nothing to promote or to move
+            self._given = {name: value if isinstance(value, chainer.Variable) else constant(value)
+                           for name, value in given.items()}
+        else:
+            self._promote(owner, given, dict(zip(given, arrays)))
         if checks.is_enabled():
             for name, variable in self._given.items():
                 checks.check(owner, name, variable.array, self.domains[name])
@@ -62,6 +65,13 @@ class Distribution(chainer.distribution.Distribution):
             if name in shapes:
                 shapes[name] = shapes[name][:max(0, len(shapes[name]) - n_event)]
         self._batch_shape = _broadcast_shape(owner, shapes)
+
+    def _promote(self, owner, given, arrays):
+        """Keeps the parameters in the dtype, and in the place, that they have in common."""
+        self._dtype = dtype = _common_dtype(arrays.values())
+        xp = _common_xp(owner, arrays)
+        self._given = {name: as_variable(owner, name, value, dtype, xp)
+                       for name, value in given.items()}
 
     def _exactly_one(self, **given):
         """Raises unless exactly one of the alternative parameters is given."""
