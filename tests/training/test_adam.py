@@ -68,8 +68,9 @@ def test_a_parameter_without_a_gradient_stays():
     np.testing.assert_array_equal(link.w.array, 1)
 
 
-@pytest.mark.parametrize('with_hook', [False, True])
-def test_a_gradient_that_is_missing_counts_as_zero_as_in_chainer(with_hook):
+@pytest.mark.parametrize('kind', [
+    'plain', 'hook', 'dynamic loss scaling', 'another rule', 'no rule'])
+def test_a_gradient_that_is_missing_counts_as_zero_as_in_chainer(kind):
     outcomes = []
     for make in training.Adam, chainer.optimizers.Adam:
         link = chainer.Link()
@@ -78,8 +79,15 @@ def test_a_gradient_that_is_missing_counts_as_zero_as_in_chainer(with_hook):
             link.unused = chainer.Parameter()   # of no shape yet
         link.cleargrads()
         optimizer = make(alpha=0.1).setup(link)
-        if with_hook:
+        if kind == 'hook':
             optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(0.5))
+        elif kind == 'dynamic loss scaling':
+            del link.unused   # on which Chainer's check for NaN fails
+            optimizer.loss_scaling()
+        elif kind == 'another rule':
+            link.w.update_rule = chainer.optimizers.momentum_sgd.MomentumSGDRule()
+        elif kind == 'no rule':
+            link.w.update_rule = None
         for gradient in np.float32([0.5, 3.]), None, None:
             link.w.grad = gradient
             optimizer.update()
@@ -87,31 +95,6 @@ def test_a_gradient_that_is_missing_counts_as_zero_as_in_chainer(with_hook):
     np.testing.assert_allclose(outcomes[0][0], outcomes[1][0], rtol=1e-6)
     np.testing.assert_array_equal(outcomes[0][1], [0, 0])
     np.testing.assert_array_equal(outcomes[1][1], [0, 0])
-
-
-@pytest.mark.parametrize('kind', ['dynamic loss scaling', 'another rule', 'no rule'])
-def test_a_missing_gradient_whatever_the_rule(kind):
-    outcomes = []
-    for make in training.Adam, chainer.optimizers.Adam:
-        link = chainer.Link()
-        with link.init_scope():
-            link.w = chainer.Parameter(np.float32([1., -2.]))
-        link.cleargrads()
-        optimizer = make(alpha=0.1).setup(link)
-        if kind == 'dynamic loss scaling':
-            optimizer.loss_scaling()
-        else:
-            rule = chainer.optimizers.momentum_sgd.MomentumSGDRule()
-            link.w.update_rule = rule if kind == 'another rule' else None
-        for gradient in np.float32([0.5, 3.]), None, None:
-            link.w.grad = gradient
-            if kind == 'no rule':   # Chainer's own update asks the rule of every parameter
-                optimizer.reallocate_cleared_grads()
-            else:
-                optimizer.update()
-        outcomes.append((link.w.array, link.w.grad))
-    np.testing.assert_allclose(outcomes[0][0], outcomes[1][0], rtol=1e-6)
-    np.testing.assert_array_equal(outcomes[0][1], [0, 0])
 
 
 @pytest.mark.parametrize('kind', ['plain', 'hook of the rule', 'disabled', 'loss scale', 'none'])
