@@ -44,12 +44,8 @@ class LogProbOfLogit(Node):
         self.retain_outputs((0,))
         xp = special.xp_of(logit)
         rows = _native(logit).reshape(-1, logit.shape[-1])
-        if rows.size <= BLOCK:
-            top, others = _top_and_others(rows)
-        else:
-            top, others = xp.empty((2, len(rows)), rows.dtype)
-            for block in _blocks(rows):
-                top[block], others[block] = _top_and_others(rows[block])
+        parts = [_top_and_others(rows[block]) for block in _blocks(rows)]
+        top, others = parts[0] if len(parts) == 1 else map(numpy.concatenate, zip(*parts))
         self.top, self.others = top, others
         shape = logit.shape[:-1]
         picked = rows.reshape(-1)[self.index] - top.reshape(shape)

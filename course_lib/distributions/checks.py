@@ -59,6 +59,9 @@ def _between(words, above, below):
 
 _INF = float('inf')
 
+_finite = _between('a finite real number', lambda a: a > -_INF, lambda a: a < _INF)
+
+
 @numpy.errstate(all='ignore')
 def _all_finite(a):
     # A sum of squares is the quickest to form, and finite only if all are; if not, it may be large.
@@ -66,10 +69,10 @@ def _all_finite(a):
         flat = a.reshape(-1)
         if math.isfinite(flat.dot(flat)):
             return True
-    return bool(a.min() > -_INF) and bool(a.max() < _INF)
+    return _finite.contains_all(a)
 
 
-real = Domain('a finite real number', _all_finite, lambda a: (a > -_INF) & (a < _INF))
+real = _finite._replace(contains_all=_all_finite)
 extended_real = Domain('a number, not NaN', lambda a: bool(a.min() >= -_INF), lambda a: a == a)
 positive = _between('a finite number above 0', lambda a: a > 0, lambda a: a < _INF)
 non_negative = _between('a finite number, 0 or more', lambda a: a >= 0, lambda a: a < _INF)

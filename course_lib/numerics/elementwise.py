@@ -203,12 +203,14 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
         if not shape and xp is numpy:
             operands = [a[()] for a in operands]   # NumPy's scalars are quicker than its arrays
         values = formulas(*operands)
-        if scale is not None:
+        if scale is None:
+            values = [value if value.shape == wanted else xp.broadcast_to(value, wanted).copy()
+                      for value, wanted in zip(values, wanted_shapes)]
+        else:
             scale = _cast(scale if shape else scale[()], working)
-            values = [_scaled(scale, value) for value in values]
-        fit = _fit_value if scale is None else _fit_gradient
-        return [xp.asarray(fit(value, shape, wanted), dtype)
-                for value, wanted, dtype in zip(values, wanted_shapes, wanted_dtypes)]
+            values = [_fit_gradient(_scaled(scale, value), shape, wanted)
+                      for value, wanted in zip(values, wanted_shapes)]
+        return [xp.asarray(value, dtype) for value, dtype in zip(values, wanted_dtypes)]
     outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
                for wanted, dtype in zip(wanted_shapes, wanted_dtypes)]
     for block in _blocks(shape, block_size):
@@ -254,13 +256,6 @@ def _part(array, block, ndim):
     """A view of the part of ``array`` that meets ``block`` when broadcast to ``ndim`` axes."""
     index = block[ndim - array.ndim:]
     return array[(*(slice(None) if n == 1 else s for s, n in zip(index, array.shape)), ...)]
-
-
-def _fit_value(array, shape, wanted):
-    """The array, of the shape ``wanted`` or one that broadcasts to it."""
-    if array.shape == wanted:
-        return array
-    return chainer.backend.get_array_module(array).broadcast_to(array, wanted).copy()
 
 
 def _fit_gradient(array, shape, wanted):

@@ -191,12 +191,7 @@ class Softplus(Elementwise):
 
 class LogSigmoid(Elementwise):
     def value(self, x):
-        y = -x
-        if _LOG1P_IS_VECTORISED and exp_is_finite(y):
-            return over(numpy.negative, over(numpy.log1p, over(numpy.exp, y)))
-        y = x.clip(-math.inf, 0)
-        y -= log1p_of_unit(exp_of_minus_abs(x))
-        return y
+        return over(xp_of(x).negative, softplus(-x))
 
     def partials(self, x):
         return [lambda: sigmoid(-x)]

@@ -7,13 +7,17 @@ from course_lib import training
 from course_lib.training import adam
 
 
+def link_with(w):
+    link = chainer.Link()
+    with link.init_scope():
+        link.w = chainer.Parameter(w)
+    return link
+
+
 def updated(optimizer, shape, dtype=np.float32, order='C', order_of_gradient='C', n_steps=5):
     """A parameter after some steps on gradients that span many orders of magnitude."""
     rng = np.random.default_rng(0)
-    start = np.asarray(rng.standard_normal(shape), dtype=dtype, order=order)
-    link = chainer.Link()
-    with link.init_scope():
-        link.w = chainer.Parameter(start)
+    link = link_with(np.asarray(rng.standard_normal(shape), dtype=dtype, order=order))
     optimizer.setup(link)
     for _ in range(n_steps):
         link.w.grad = np.asarray(rng.standard_normal(shape) * 10. ** rng.uniform(-8, 4, shape),
@@ -49,9 +53,7 @@ def test_what_has_no_fast_path_is_chainers_own(dtype, order, order_of_gradient):
 
 def test_first_step_by_hand():
     # After one step m / (1 - beta1) = g and v / (1 - beta2) = g^2: the step is alpha sign(g).
-    link = chainer.Link()
-    with link.init_scope():
-        link.w = chainer.Parameter(np.zeros(3, np.float32))
+    link = link_with(np.zeros(3, np.float32))
     optimizer = training.Adam(alpha=0.25).setup(link)
     link.w.grad = np.float32([3., -0.01, 0.])
     optimizer.update()
@@ -59,9 +61,7 @@ def test_first_step_by_hand():
 
 
 def test_a_parameter_without_a_gradient_stays():
-    link = chainer.Link()
-    with link.init_scope():
-        link.w = chainer.Parameter(np.ones(3, np.float32))
+    link = link_with(np.ones(3, np.float32))
     optimizer = training.Adam().setup(link)
     link.cleargrads()
     optimizer.update()
@@ -73,9 +73,8 @@ def test_a_parameter_without_a_gradient_stays():
 def test_a_gradient_that_is_missing_counts_as_zero_as_in_chainer(kind):
     outcomes = []
     for make in training.Adam, chainer.optimizers.Adam:
-        link = chainer.Link()
+        link = link_with(np.float32([1., -2.]))
         with link.init_scope():
-            link.w = chainer.Parameter(np.float32([1., -2.]))
             link.unused = chainer.Parameter()   # of no shape yet
         link.cleargrads()
         optimizer = make(alpha=0.1).setup(link)
@@ -102,9 +101,7 @@ def test_what_chainer_does_around_an_update_is_done(kind):
     """Hooks are called, what is disabled stays, gradients are unscaled, steps are counted."""
     outcomes = []
     for make in training.Adam, chainer.optimizers.Adam:
-        link = chainer.Link()
-        with link.init_scope():
-            link.w = chainer.Parameter(np.float32([1., -2.]))
+        link = link_with(np.float32([1., -2.]))
         optimizer, calls = make(alpha=0.1).setup(link), []
         rule = link.w.update_rule
         if kind == 'hook of the rule':
