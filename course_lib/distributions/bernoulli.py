@@ -19,12 +19,15 @@ from course_lib.numerics.special import (
     over,
     sigmoid,
     softplus,
+    vectorised_expm1,
     where,
 )
 
 
 class LogProbOfLogit(Elementwise):
     """log p(x; logit z) = x z - log(1 + e^z), and its derivative x - sigmoid(z)."""
+
+    reuses_value = True
 
     def __init__(self, x):
         # The sign r: -1 for x = 1, 1 for x = 0. Taken once: several samples of z may share an x.
@@ -35,10 +38,13 @@ class LogProbOfLogit(Elementwise):
     def value(self, r, z):
         # Written as -softplus(-z) or -softplus(z), because x z - softplus(z) cancels: for z = 20
         # and x = 1 both terms are 20 in float32 and the answer, -2e-9, is lost.
-        return over(special.xp_of(z).negative, softplus(r * z))
+        return over(special.xp_of(z).negative, special.softplus_of_array(r * z))
 
-    def partials(self, r, z):
+    def partials(self, r, z, value=None):
         def in_z():
+            if value is not None:
+                # The probability of the other outcome, 1 - e^value, without the subtraction.
+                return r * vectorised_expm1(value)
             # For x = 1, sigmoid(-z) is 1 - sigmoid(z) without the subtraction.
             s = -r
             y = s * z
@@ -217,8 +223,7 @@ class Bernoulli(OfProbability):
     support = '{0, 1}'
 
     def __init__(self, p=None, logit=None, binary_check=None):
-        self._exactly_one(p=p, logit=logit)
-        self._take(p=p, logit=logit)
+        self._take(**self._exactly_one(p=p, logit=logit))
         if not isinstance(binary_check, (bool, numpy.bool_, type(None))):
             raise TypeError('Bernoulli: binary_check must be None, True or False; '
                             f'got {binary_check!r}')

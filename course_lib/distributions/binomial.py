@@ -159,9 +159,8 @@ class Binomial(OfProbability):
     support = 'non negative integer up to n'
 
     def __init__(self, n, p=None, logit=None):
-        self._exactly_one(p=p, logit=logit)
         with numpy.errstate(over='ignore'):
-            self._take(n=n, p=p, logit=logit)
+            self._take(n=n, **self._exactly_one(p=p, logit=logit))
         if self.dtype == numpy.float16:   # which rounds n from 2049 on; observations are float32
             self._given['n'] = as_variable('Binomial', 'n', n, numpy.dtype('f'), self.xp)
         if checks.is_enabled():

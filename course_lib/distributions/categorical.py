@@ -1,4 +1,5 @@
 """Categorical: one of K classes, given as its index 0, ..., K - 1."""
+import functools
 import math
 
 import chainer
@@ -9,7 +10,7 @@ from course_lib.distributions import checks
 from course_lib.distributions.distribution import Distribution, _brief, cached_property
 from course_lib.numerics import random, special
 from course_lib.numerics.elementwise import BLOCK, Elementwise
-from course_lib.numerics.node import Node, constant
+from course_lib.numerics.node import Node, constant, setting
 from course_lib.numerics.rowwise import (
     Rowwise,
     gather,
@@ -57,7 +58,7 @@ class LogProbOfLogit(Node):
     def backward(self, indexes, grad_outputs):
         gy, = grad_outputs
         logit = self.inputs[0].data
-        if chainer.config.enable_backprop or gy.shape != logit.shape[:-1]:
+        if setting('enable_backprop') or gy.shape != logit.shape[:-1]:
             return self._general_gradient(*self.get_retained_inputs(), gy),
         xp = special.xp_of(logit)
         rows = _native(logit).reshape(-1, logit.shape[-1])
@@ -325,6 +326,15 @@ logits = checks.Domain(
     lambda a: (a < math.inf) & (a.max(axis=-1, keepdims=True) != -math.inf))
 
 
+@functools.cache
+def _labels(n_classes):
+    def contains(a):
+        return (a >= 0) & (a < n_classes) & checks.is_whole(a)
+    return checks.Domain(
+        f'a class index, a whole number from 0 to {n_classes - 1}',
+        lambda a: bool(contains(a).all()), contains)
+
+
 def check_rows(owner, name, array, good, words):
     """Raises a sentence unless every row (last axis) is good.
 
@@ -352,8 +362,7 @@ class OverCategories(Distribution):
     _event_ndim = {'p': 1, 'logit': 1}
 
     def __init__(self, p=None, logit=None):
-        self._exactly_one(p=p, logit=logit)
-        self._take(p=p, logit=logit)
+        self._take(**self._exactly_one(p=p, logit=logit))
         (name, self._parameter), = self._given.items()
         self._is_logit = name == 'logit'
         shape = self._parameter.shape
@@ -461,23 +470,13 @@ class Categorical(OverCategories):
     observed = checks.count
     support = '{0, ..., K - 1}'
 
-    @property
-    def _labels(self):
-        k = self.n_classes
-
-        def contains(a):
-            return (a >= 0) & (a < k) & (a == a.round())
-        return checks.Domain(
-            f'a class index, a whole number from 0 to {k - 1}',
-            lambda a: bool(contains(a).all()), contains)
-
     def log_prob(self, x):
         """log P(x) of class indices x, of the broadcast shape of x and the batch.
 
         Why this form: the largest term of the sum is kept out of the logarithm, so that the small
         loss of a confident and right prediction survives; see :class:`LogProbOfLogit`.
         """
-        labels = self._labels
+        labels = _labels(self.n_classes)
         x = self._observe(x, domain=labels)
         return self._where_possible(x, labels.contains, self._log_prob_of_label)
 

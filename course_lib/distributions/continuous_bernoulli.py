@@ -374,8 +374,7 @@ class ContinuousBernoulli(OfProbability):
     has_rsample = True
 
     def __init__(self, p=None, logit=None):
-        self._exactly_one(p=p, logit=logit)
-        self._take(p=p, logit=logit)
+        self._take(**self._exactly_one(p=p, logit=logit))
 
     def log_prob(self, x):
         """z (x - 1/2) - log(sinh(z/2) / (z/2)); -inf outside [0, 1].

@@ -40,15 +40,12 @@ class Distribution(chainer.distribution.Distribution):
     has_rsample = False
     observed = None
     _event_ndim = {}   # number of event dimensions of each parameter that has any
-    _alternatives = ()   # names of parameters of which another one may be given
 
     # -- parameters ------------------------------------------------------------------------
 
     def _take(self, **given):
-        """Promotes, checks and keeps the parameters; of alternatives, the one that is given."""
+        """Promotes, checks and keeps the parameters."""
         owner = type(self).__name__
-        given = {name: value for name, value in given.items()
-                 if value is not None or name not in self._alternatives}
         arrays = [special.data(value) for value in given.values()]
         dtypes = {a.dtype if type(a) is numpy.ndarray else None for a in arrays}
         if len(dtypes) == 1 and (dtype := dtypes.pop()) is not None and dtype.kind == 'f':
@@ -74,14 +71,14 @@ class Distribution(chainer.distribution.Distribution):
                        for name, value in given.items()}
 
     def _exactly_one(self, **given):
-        """Raises unless exactly one of the alternative parameters is given."""
-        self._alternatives = (*self._alternatives, *given)
-        chosen = [name for name in given if given[name] is not None]
+        """The one of the alternative parameters that is given, by its name; or raises."""
+        chosen = {name: value for name, value in given.items() if value is not None}
         if len(chosen) != 1:
             names = ' or '.join(given)
             got = ' and '.join(chosen) if chosen else 'neither' if len(given) == 2 else 'none'
             raise ValueError(
                 f'{type(self).__name__}: give either {names}, exactly one of them; got {got}')
+        return chosen
 
     @property
     def params(self):

@@ -201,8 +201,7 @@ class Gamma(Distribution):
     has_rsample = True
 
     def __init__(self, k, theta=None, rate=None):
-        self._exactly_one(theta=theta, rate=rate)
-        self._take(k=k, theta=theta, rate=rate)
+        self._take(k=k, **self._exactly_one(theta=theta, rate=rate))
 
     @property
     def k(self):

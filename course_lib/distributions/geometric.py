@@ -253,8 +253,7 @@ class Geometric(OfProbability):
     support = 'positive integer'
 
     def __init__(self, p=None, logit=None):
-        self._exactly_one(p=p, logit=logit)
-        self._take(p=p, logit=logit)
+        self._take(**self._exactly_one(p=p, logit=logit))
 
     def log_prob(self, x):
         """log p + (x - 1) log(1 - p), of the broadcast shape of x and the batch.

@@ -384,10 +384,9 @@ class NegativeBinomial(Distribution):
 
     def __init__(self, mean=None, log_mean=None, logit=None, concentration=None,
                  log_concentration=None):
-        self._exactly_one(mean=mean, log_mean=log_mean, logit=logit)
-        self._exactly_one(concentration=concentration, log_concentration=log_concentration)
-        self._take(mean=mean, log_mean=log_mean, logit=logit, concentration=concentration,
-                   log_concentration=log_concentration)
+        self._take(
+            **self._exactly_one(mean=mean, log_mean=log_mean, logit=logit),
+            **self._exactly_one(concentration=concentration, log_concentration=log_concentration))
         self._mean_name = next(iter(self._given))
 
     @cached_property

@@ -115,8 +115,7 @@ class Normal(NormalCurves, LocationScale):
     domains = {'loc': checks.real, 'scale': checks.positive, 'log_scale': checks.real}
 
     def __init__(self, loc, scale=None, log_scale=None):
-        self._exactly_one(scale=scale, log_scale=log_scale)
-        self._take(loc=loc, scale=scale, log_scale=log_scale)
+        self._take(loc=loc, **self._exactly_one(scale=scale, log_scale=log_scale))
 
     @cached_property
     def scale(self):

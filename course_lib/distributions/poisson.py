@@ -187,8 +187,7 @@ class Poisson(Distribution):
     support = 'non negative integer'
 
     def __init__(self, lam=None, log_lam=None):
-        self._exactly_one(lam=lam, log_lam=log_lam)
-        self._take(lam=lam, log_lam=log_lam)
+        self._take(**self._exactly_one(lam=lam, log_lam=log_lam))
 
     @cached_property
     def lam(self):

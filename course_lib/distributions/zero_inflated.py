@@ -102,7 +102,7 @@ class ZeroInflated(Distribution):
     support = 'non negative integer'
 
     def __init__(self, base, gate=None, gate_logit=None):
-        self._exactly_one(gate=gate, gate_logit=gate_logit)
+        (name, value), = self._exactly_one(gate=gate, gate_logit=gate_logit).items()
         if getattr(base, 'observed', None) not in (
                 count, trial_count, binary):
             raise TypeError('ZeroInflated: base must be a distribution of counts, such as Poisson; '
@@ -111,19 +111,18 @@ class ZeroInflated(Distribution):
             raise TypeError('ZeroInflated: base must be a distribution of single counts; got one '
                             f'of event_shape {base.event_shape}')
         self.base = base
-        self._take(**{name: self._in_base_dtype(name, value) for name, value in
-                      {'gate': gate, 'gate_logit': gate_logit}.items()})
-        own, = (v.shape for v in self._given.values())
+        self._take(**{name: self._in_base_dtype(name, value)})
+        own = self._given[name].shape
         try:
             self._batch_shape = numpy.broadcast_shapes(own, base.batch_shape)
         except ValueError:
             raise ValueError(
-                f'ZeroInflated: the shape {own} of {next(iter(self._given))} does not broadcast '
+                f'ZeroInflated: the shape {own} of {name} does not broadcast '
                 f'with the batch_shape {base.batch_shape} of the base') from None
 
     def _in_base_dtype(self, name, value):
         is_float = hasattr(value, 'dtype') and value.dtype.kind == 'f'
-        return value if value is None or is_float or isinstance(value, chainer.Variable) else (
+        return value if is_float or isinstance(value, chainer.Variable) else (
             as_array('ZeroInflated', name, value, self.base.dtype, self.base.xp))
 
     @property

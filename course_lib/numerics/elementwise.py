@@ -12,7 +12,7 @@ import chainer
 from chainer import functions as F
 import numpy
 
-from course_lib.numerics.node import Node, constant
+from course_lib.numerics.node import Node, constant, setting
 
 # float32 numbers evaluated at a time (half as many float64). The temporaries, 512 kB each, stay in
 # cache; and from 256 kB on NumPy itself writes (a + b) * c over its temporary a + b.
@@ -39,6 +39,8 @@ class Elementwise(Node):
     Attributes:
         upcast (bool): Evaluate in float64 whatever the inputs' precision. For formulas that lose
             digits to cancellation and are not on the hot path of a training step.
+        reuses_value (bool): ``partials`` takes the value as one operand more, the last, whenever
+            the output is just that, neither summed nor rounded.
         n_summed (int): Over how many of the last axes the result is summed; see :meth:`summed`.
 
     Shapes: the output has the broadcast shape of constants and inputs, less the axes that are
@@ -58,6 +60,7 @@ class Elementwise(Node):
     """
 
     upcast = False
+    reuses_value = False
     n_summed = 0
 
     def __init__(self, *constants):
@@ -107,14 +110,16 @@ class Elementwise(Node):
         return _cast(self.value(*[_cast(a, working) for a in self.constants + inputs]), dtype)
 
     def forward(self, inputs):
-        self.retain_inputs(tuple(range(len(inputs))))
+        self.retain_inputs(range(len(inputs)))
         dtype = inputs[0].dtype if len(inputs) == 1 else numpy.result_type(*inputs)
+        working = self._working_dtype(dtype)
+        if self.reuses_value and not self.n_summed and dtype == working:
+            self.retain_outputs((0,))
         operands = self.constants + inputs
         shape = _broadcast(operands)
         kept = shape[:len(shape) - self.n_summed]
         y, = _evaluate(self._summed_value if self.n_summed else lambda *a: [self.value(*a)],
-                       operands, self._working_dtype(dtype), shape, [self._keeping_axes(kept)],
-                       [dtype])
+                       operands, working, shape, [self._keeping_axes(kept)], [dtype])
         return y.reshape(kept) if self.n_summed else y,
 
     def _summed_value(self, *operands):
@@ -126,10 +131,10 @@ class Elementwise(Node):
 
     def backward(self, indexes, grad_outputs):
         gy, = grad_outputs
-        if chainer.config.enable_backprop:
+        if setting('enable_backprop'):
             return self._differentiable_gradients(indexes, gy, self.get_retained_inputs())
         arrays = [node.data for node in self.inputs]
-        operands = (*self.constants, *arrays)
+        operands = (*self.constants, *arrays, *(self._retained_output_data or ()))
 
         def derivatives(*operands):
             partials = self.partials(*operands)
@@ -149,8 +154,9 @@ class Elementwise(Node):
         if self.n_summed:
             gy = F.broadcast_to(F.reshape(gy, self._keeping_axes(gy.shape)),
                                 _broadcast(constants + variables))
+        kept = self.get_retained_outputs() if self._retained_output_data else ()
         with numpy.errstate(all='ignore'):
-            partials = self.partials(*constants, *variables)
+            partials = self.partials(*constants, *variables, *kept)
             return tuple(
                 F.cast(F.sum_to(_times(F.cast(gy, working), partials[i]()), inputs[i].shape),
                        inputs[i].dtype)
@@ -197,17 +203,22 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
     is evaluated in blocks, so that temporaries stay in cache and none of the full shape is made.
     """
     xp = chainer.backend.get_array_module(*operands)
+    if not shape and xp is numpy:
+        # NumPy's scalars are quicker than its arrays.
+        values = formulas(*[_cast(a[()], working) for a in operands])
+        if scale is not None:
+            scale = _cast(scale[()], working)
+            values = [scale * value if scale else scale for value in values]   # see _scaled
+        return [numpy.asarray(value, dtype) for value, dtype in zip(values, wanted_dtypes)]
     block_size = max(1, BLOCK * 4 // working.itemsize)
     if xp is not numpy or math.prod(shape) <= block_size:
         operands = [_cast(a, working) for a in operands]
-        if not shape and xp is numpy:
-            operands = [a[()] for a in operands]   # NumPy's scalars are quicker than its arrays
         values = formulas(*operands)
         if scale is None:
             values = [value if value.shape == wanted else xp.broadcast_to(value, wanted).copy()
                       for value, wanted in zip(values, wanted_shapes)]
         else:
-            scale = _cast(scale if shape else scale[()], working)
+            scale = _cast(scale, working)
             values = [_fit_gradient(_scaled(scale, value), shape, wanted)
                       for value, wanted in zip(values, wanted_shapes)]
         return [xp.asarray(value, dtype) for value, dtype in zip(values, wanted_dtypes)]

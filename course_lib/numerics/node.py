@@ -4,6 +4,12 @@ import weakref
 import chainer
 import numpy
 
+# chainer.config.debug looks for an attribute first, fails, and only then comes here: four times
+# the cost, and a node asks for several settings.
+setting = chainer.config.__getattr__
+
+_NUMPY_ONLY = {numpy.ndarray}
+
 
 class Node(chainer.FunctionNode):
     """A :class:`chainer.FunctionNode` with one output, quick to apply and to derive.
@@ -21,10 +27,9 @@ class Node(chainer.FunctionNode):
                      constant(x) if type(x) is numpy.ndarray else chainer.as_variable(x)
                      for x in inputs]
         arrays = tuple([x.array for x in variables])
-        config = chainer.config
         if (self._n_local_function_hooks or chainer.get_function_hooks()
-                or config.debug or config.schedule_func is not None
-                or any([type(array) is not numpy.ndarray for array in arrays])):
+                or setting('debug') or setting('schedule_func') is not None
+                or {type(array) for array in arrays} != _NUMPY_ONLY):
             return super().apply(inputs)
         self._input_layouts = (None,) * len(arrays)
         self._output_layouts = None,
@@ -33,7 +38,7 @@ class Node(chainer.FunctionNode):
         y = chainer.Variable._init_unchecked(
             outputs[0], requires_grad=any([x.requires_grad for x in variables]),
             is_chainerx_array=False)
-        if config.enable_backprop:
+        if setting('enable_backprop'):
             self.rank = max([x.rank for x in variables])
             y.creator_node = self
             self.inputs = tuple([x.node for x in variables])
@@ -43,14 +48,16 @@ class Node(chainer.FunctionNode):
             if self._output_indexes_to_retain:
                 y.retain_data()
                 self._retained_output_data = outputs
-            self.lazy_grad_sum = config.lazy_grad_sum
+            self.lazy_grad_sum = setting('lazy_grad_sum')
         return y,
 
     def backward_accumulate(self, indexes, grad_outputs, grad_inputs):
         """See :meth:`chainer.FunctionNode.backward_accumulate`."""
-        if chainer.config.enable_backprop:
+        if setting('enable_backprop'):
             return super().backward_accumulate(indexes, grad_outputs, grad_inputs)
-        gradients = self._backward_target_inputs(indexes, grad_outputs)
+        gradients = self.backward(indexes, grad_outputs)
+        if len(gradients) != len(indexes):   # then one for each input, wanted or not
+            gradients = [gradients[i] for i in indexes]
         return tuple([g if other is None else other if g is None else
                       constant(chainer.utils.force_array(other.array + g.array))
                       for g, other in zip(gradients, grad_inputs)])

@@ -179,11 +179,7 @@ class Sigmoid(Elementwise):
 
 class Softplus(Elementwise):
     def value(self, x):
-        if _LOG1P_IS_VECTORISED and exp_is_finite(x):
-            return over(numpy.log1p, numpy.exp(x))
-        y = x.clip(0, math.inf)
-        y += log1p_of_unit(exp_of_minus_abs(x))
-        return y
+        return softplus_of_array(x)
 
     def partials(self, x):
         return [lambda: sigmoid(x)]
@@ -191,7 +187,7 @@ class Softplus(Elementwise):
 
 class LogSigmoid(Elementwise):
     def value(self, x):
-        return over(xp_of(x).negative, softplus(-x))
+        return over(xp_of(x).negative, softplus_of_array(-x))
 
     def partials(self, x):
         return [lambda: sigmoid(-x)]
@@ -678,6 +674,15 @@ def exp_of_minus_abs(x):
     """e^-|x| of an array: what overflows nowhere."""
     xp = xp_of(x)
     return over(xp.exp, over(xp.negative, abs(x)))
+
+
+def softplus_of_array(x):
+    """:func:`softplus` of a floating array, as part of a longer formula."""
+    if _LOG1P_IS_VECTORISED and exp_is_finite(x):
+        return over(numpy.log1p, numpy.exp(x))
+    y = x.clip(0, math.inf)
+    y += log1p_of_unit(exp_of_minus_abs(x))
+    return y
 
 
 def log1p_of_unit(u):

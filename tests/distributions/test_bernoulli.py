@@ -28,6 +28,16 @@ def test_log_prob_of_logit_is_accurate(x, logit):
                    log_prob_of_logit, {'logit': logit}, x)
 
 
+@pytest.mark.parametrize('logit', LOGITS)
+@pytest.mark.parametrize('x', [0, 1])
+def test_log_prob_of_a_sum_is_accurate(x, logit):
+    # A sum keeps no value of its terms: its gradient comes from the logits.
+    def log_prob(x, logit):
+        pixels = D.Independent(D.Bernoulli(logit=logit.reshape(1)), 1)
+        return pixels.log_prob(numpy.full(1, x))
+    accuracy.check(log_prob, log_prob_of_logit, {'logit': logit}, x)
+
+
 @pytest.mark.parametrize('p', PS)
 @pytest.mark.parametrize('x', [0, 1])
 def test_log_prob_of_p_is_accurate(x, p):

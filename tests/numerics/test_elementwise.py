@@ -274,6 +274,43 @@ def test_a_derivative_nobody_wants_is_not_computed():
     assert x.grad.tolist() == [1, 1, 1]
 
 
+class Growth(Elementwise):
+    """e^x + c - 1, whose derivative is the value less c - 1: where there is a value to reuse."""
+
+    reuses_value = True
+    reused = None
+
+    def value(self, c, x):
+        return exp(x) + (c - 1)
+
+    def partials(self, c, x, value=None):
+        Growth.reused = value is not None
+        return [lambda: exp(x) if value is None else value - (c - 1)]
+
+
+@pytest.mark.parametrize('block', [1, 8, 1 << 15])
+@pytest.mark.parametrize('shape', [(), (5,), (4, 6)])
+@pytest.mark.parametrize('double', [False, True])
+@pytest.mark.parametrize('dtype', ['d', 'f', 'e'])
+@pytest.mark.parametrize('is_summed', [False, True])
+def test_a_value_is_reused_unless_summed_or_rounded(
+        block, shape, double, dtype, is_summed, monkeypatch):
+    n_summed = min(is_summed, len(shape))
+    monkeypatch.setattr(elementwise, 'BLOCK', block)
+    rng = numpy.random.default_rng(0)
+    x = chainer.Variable(rng.standard_normal(shape).astype(dtype))
+    c = rng.standard_normal(shape[-1:]).astype(dtype)
+    y = Growth(c).summed(n_summed)(x)
+    gy = numpy.ones_like(y.array)
+    gx, = chainer.grad([y], [x], [chainer.Variable(gy)], enable_double_backprop=double)
+    assert Growth.reused is (dtype != 'e' and not n_summed)
+    rtol = {'d': 1e-12, 'f': 1e-5, 'e': 1e-2}[dtype]
+    numpy.testing.assert_allclose(gx.array, numpy.exp(x.array), rtol=rtol, atol=rtol)
+    if double:
+        second, = chainer.grad([gx], [x], [chainer.Variable(numpy.ones_like(x.array))])
+        numpy.testing.assert_allclose(second.array, numpy.exp(x.array), rtol=rtol, atol=rtol)
+
+
 def test_no_warning_from_infinities():
     with numpy.errstate(all='raise'):
         x = chainer.Variable(numpy.array([0., 1.]))

@@ -47,6 +47,26 @@ def graph(node):
             [g.array.tolist() for g in (*gradients, *second)])
 
 
+class OneForEachInput(Quotient):
+    """Returns the gradient of every input, wanted or not, as Chainer allows."""
+
+    def backward(self, indexes, grad_outputs):
+        return super().backward((0, 1), grad_outputs)
+
+
+@pytest.mark.parametrize('wanted', [0, 1])
+def test_a_gradient_for_each_input_or_for_each_that_is_wanted(wanted):
+    gradients = []
+    for node in Quotient, OneForEachInput:
+        inputs = list(variables())
+        inputs[1 - wanted] = inputs[1 - wanted].array
+        z, = node().apply(inputs)
+        z.grad = numpy.ones(2)
+        z.backward()
+        gradients.append(inputs[wanted].grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
 def test_the_graph_is_that_of_chainer():
     assert graph(Quotient) == graph(ChainersQuotient)
 
