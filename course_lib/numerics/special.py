@@ -703,7 +703,7 @@ def log1p_of_unit(u):
 
 def vectorised_expm1(x):
     """e^x - 1 of an array or a variable, by functions that are vectorised on this processor."""
-    if _EXPM1_IS_VECTORISED or isinstance(x, chainer.Variable) or xp_of(x) is not numpy:
+    if EXPM1_IS_VECTORISED or isinstance(x, chainer.Variable) or xp_of(x) is not numpy:
         return expm1(x)
     return tanh(0.5 * x) * (exp(x) + 1)
 
@@ -717,7 +717,7 @@ def _is_vectorised(name):
 
 
 _LOG1P_IS_VECTORISED = _is_vectorised('log1p')
-_EXPM1_IS_VECTORISED = _is_vectorised('expm1')
+EXPM1_IS_VECTORISED = _is_vectorised('expm1')
 
 
 def log_factorial(k):
