@@ -21,6 +21,7 @@ from course_lib.numerics.special import (
     HALF_LOG_2PI,
     cast,
     exp,
+    exp_is_finite,
     log,
     ndtri,
     polynomial,
@@ -212,7 +213,8 @@ class KLOfLogScales(Elementwise):
         """(e^2d - 1 - 2d) / 2 of an array: at small d its series, because the formula cancels."""
         # With d = c + r and c clipped to +-0.08: the series s of c, plus e^2c (e^2r - 1) / 2 - r,
         # which is exactly 0 where r is. Every element takes the same path: much faster than where.
-        d = d.clip(-math.inf, 500)    # e^2d is infinite, and r is not
+        if not exp_is_finite(d):
+            d = d.clip(-math.inf, 500)    # e^2d is infinite, and r is not
         c = d.clip(-0.08, 0.08)
         r = d - c
         s = polynomial(c, self.SHORT_SERIES if d.dtype == numpy.float32 else self.SERIES)
