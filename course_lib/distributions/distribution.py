@@ -130,19 +130,19 @@ class Distribution(chainer.distribution.Distribution):
             array = x.array
         else:
             x = array = as_array(owner, name, special.data(x),
-                                 numpy.promote_types(self.dtype, 'f'), xp, promote=True)
+                                 numpy.promote_types(self.dtype, numpy.float32), xp, promote=True)
         if special.xp_of(array) is not xp:
             raise TypeError(
                 f'{owner}: {name} is a {special.xp_of(array).__name__} array but the parameters '
                 f'are {xp.__name__} arrays; move one with chainer.get_device(...).send')
-        shape = self.batch_shape + self.event_shape
-        n_event = len(self.event_shape)
+        batch_shape, event_shape = self.batch_shape, self.event_shape
+        shape = batch_shape + event_shape
         if array.shape != shape and not (
                 _broadcastable(array.shape, shape)
-                and array.shape[array.ndim - n_event:] == self.event_shape):
+                and array.shape[array.ndim - len(event_shape):] == event_shape):
             raise ValueError(
                 f'{owner}: {name} has shape {array.shape}, which does not broadcast with '
-                f'batch_shape {self.batch_shape} + event_shape {self.event_shape}')
+                f'batch_shape {batch_shape} + event_shape {event_shape}')
         if checks.is_enabled():
             checks.check(owner, name, array, domain or checks.extended_real)
         return x

@@ -113,14 +113,17 @@ class Elementwise(Node):
         self.retain_inputs(range(len(inputs)))
         dtype = inputs[0].dtype if len(inputs) == 1 else numpy.result_type(*inputs)
         working = self._working_dtype(dtype)
-        if self.reuses_value and not self.n_summed and dtype == working:
-            self.retain_outputs((0,))
         operands = self.constants + inputs
         shape = _broadcast(operands)
+        if not self.n_summed:
+            if self.reuses_value and dtype == working:
+                self.retain_outputs((0,))
+            return _evaluate(
+                lambda *a: [self.value(*a)], operands, working, shape, [shape], [dtype])
         kept = shape[:len(shape) - self.n_summed]
-        y, = _evaluate(self._summed_value if self.n_summed else lambda *a: [self.value(*a)],
-                       operands, working, shape, [self._keeping_axes(kept)], [dtype])
-        return y.reshape(kept) if self.n_summed else y,
+        y, = _evaluate(
+            self._summed_value, operands, working, shape, [self._keeping_axes(kept)], [dtype])
+        return y.reshape(kept),
 
     def _summed_value(self, *operands):
         value, shape = self.value(*operands), _broadcast(operands)
@@ -209,7 +212,7 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
         if scale is not None:
             scale = _cast(scale[()], working)
             values = [scale * value if scale else scale for value in values]   # see _scaled
-        return [numpy.asarray(value, dtype) for value, dtype in zip(values, wanted_dtypes)]
+        return tuple([numpy.asarray(value, dtype) for value, dtype in zip(values, wanted_dtypes)])
     block_size = max(1, BLOCK * 4 // working.itemsize)
     if xp is not numpy or math.prod(shape) <= block_size:
         operands = [_cast(a, working) for a in operands]
@@ -221,7 +224,7 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
             scale = _cast(scale, working)
             values = [_fit_gradient(_scaled(scale, value), shape, wanted)
                       for value, wanted in zip(values, wanted_shapes)]
-        return [xp.asarray(value, dtype) for value, dtype in zip(values, wanted_dtypes)]
+        return tuple([xp.asarray(value, dtype) for value, dtype in zip(values, wanted_dtypes)])
     outputs = [numpy.empty(shape, dtype) if wanted == shape else numpy.zeros(wanted)
                for wanted, dtype in zip(wanted_shapes, wanted_dtypes)]
     for block in _blocks(shape, block_size):
@@ -236,7 +239,7 @@ def _evaluate(formulas, operands, working, shape, wanted_shapes, wanted_dtypes, 
                 part[...] = value
             else:
                 _scaled(factor, value, out=part)
-    return [_cast(output, dtype) for output, dtype in zip(outputs, wanted_dtypes)]
+    return tuple([_cast(output, dtype) for output, dtype in zip(outputs, wanted_dtypes)])
 
 
 def _scaled(scale, value, out=None):

@@ -39,9 +39,9 @@ class Node(chainer.FunctionNode):
             outputs[0], requires_grad=any([x.requires_grad for x in variables]),
             is_chainerx_array=False)
         if setting('enable_backprop'):
-            self.rank = max([x.rank for x in variables])
-            y.creator_node = self
             self.inputs = tuple([x.node for x in variables])
+            self.rank = max([node.rank for node in self.inputs])
+            y.creator_node = self
             self.outputs = weakref.ref(y.node),   # weak: the output keeps the node alive
             for i in self._input_indexes_to_retain or ():
                 variables[i].retain_data()
