@@ -11,9 +11,10 @@ import pathlib
 import time
 import urllib.error
 import urllib.request
-import uuid
 
 from tqdm import tqdm
+
+from course_lib.files import replacing
 
 FOLDER_VARIABLE = 'COURSE_DATA'
 OFFLINE_VARIABLE = 'COURSE_OFFLINE'
@@ -158,15 +159,11 @@ class _RedirectHandler(urllib.request.HTTPRedirectHandler):
 
 
 def _keep(path, content):
-    """Writes a file under a temporary name and renames it, or leaves nothing."""
-    temporary = path.with_name(f'{path.name}.{uuid.uuid4().hex}.part')
+    """Writes a file whole, or leaves nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path, binary=True) as file:
+            file.write(content)
     except OSError as error:
         if path.is_file():
             return  # another process was quicker; Windows will not replace a file that is open

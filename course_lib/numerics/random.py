@@ -34,11 +34,20 @@ def draw(xp, rng, method, *args, size):
         rng: See the module's docstring.
         method: Name of a method common to NumPy's and CuPy's generators.
         *args: Its array parameters, broadcastable to ``size``.
-        size: Shape of the result.
+        size: Shape of the result; where ``sample_n`` draws, ``n`` and then the shape of one draw.
 
     Returns:
         An array of float64 or of integers, as the generator returns it.
+
+    Raises:
+        TypeError: If a length of ``size`` is no integer.
+        ValueError: If it is negative.
     """
+    for n in size:   # all lengths but sample_n's come from arrays
+        if not isinstance(n, (int, numpy.integer)) or isinstance(n, bool):
+            raise TypeError(f'n, the number of draws, must be an integer; got {n!r}')
+        if n < 0:
+            raise ValueError(f'n, the number of draws, must be 0 or more; got {n}')
     rng = generator(xp, rng)
     on_cpu = isinstance(rng, (numpy.random.Generator, numpy.random.RandomState))
     if xp is not numpy and on_cpu:

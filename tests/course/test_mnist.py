@@ -397,28 +397,27 @@ def test_without_a_network_the_sentence_is_the_same(tmp_path, monkeypatch):
 
 
 def test_is_written_under_a_name_of_its_own_and_renamed(fetch, tmp_path, monkeypatch):
-    written, write = [], pathlib.Path.write_bytes
+    written, replace = [], os.replace
 
-    def spy(path, data):
-        assert left_in(path.parent) == []
-        written.append(path.name)
-        return write(path, data)
+    def spy(temporary, path):
+        temporary = pathlib.Path(temporary)
+        assert left_in(temporary.parent) == [temporary.name]
+        written.append(temporary.name)
+        return replace(temporary, path)
 
-    monkeypatch.setattr(pathlib.Path, 'write_bytes', spy)
+    monkeypatch.setattr(os, 'replace', spy)
     for folder in (tmp_path / 'a', tmp_path / 'b'):
         fetch('good', folder=folder)
     assert len(set(written)) == 2
-    assert all(name.startswith(IMAGES) and name.endswith('.part') for name in written)
+    assert all(name.startswith(IMAGES) and name != IMAGES for name in written)
 
 
 def test_a_full_disk_is_named_and_nothing_is_left(fetch, contents, tmp_path, monkeypatch):
-    def full(path, data):
-        with open(path, 'wb') as file:
-            file.write(data[:len(data) // 2])
-        assert left_in(tmp_path) == [path.name]
+    def full(descriptor):
+        assert len(left_in(tmp_path)) == 1
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(pathlib.Path, 'write_bytes', full)
+    monkeypatch.setattr(os, 'fsync', full)
     with pytest.raises(OSError) as caught:
         fetch('good')
     assert caught.value.errno == errno.ENOSPC

@@ -519,6 +519,14 @@ def test_a_sample_shape_consists_of_integers(shape):
         D.Normal(0., 1.).sample(shape)
 
 
+@every_family
+@pytest.mark.parametrize('n, error', [(-1, ValueError), (2.5, TypeError), ('3', TypeError),
+                                      (None, TypeError), (True, TypeError), ((2,), TypeError)])
+def test_a_number_of_draws_is_a_whole_number(family, n, error):
+    with pytest.raises(error, match=r'^(n, the number of draws,|sample_shape) must .*; got '):
+        family.build().sample_n(n)
+
+
 def test_what_is_not_there_says_so_whatever_it_is_given():
     with pytest.raises(NotImplementedError, match='Bernoulli has no closed form for cdf'):
         D.Bernoulli(0.5).cdf(x=1)
