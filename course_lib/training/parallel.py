@@ -26,6 +26,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import chainer
 import numpy
@@ -277,8 +278,9 @@ def say(text):
 def main(function):
     """Runs a worker's program so that its failure ends all workers.
 
-    A worker that fails would leave the others waiting for it. An unexpected exception goes to
-    ChainerMN's hook, which prints it and aborts; an expected one is said in one sentence.
+    A worker that fails would leave the others waiting for it. An unexpected exception is printed as
+    Python does, an expected one said in one sentence; then all workers are ended. ChainerMN's hook,
+    which aborts at once, is left what is no error (an interrupt from the keyboard).
 
     Args:
         function: Called without arguments.
@@ -299,10 +301,15 @@ def main(function):
         # The same mistake is found by all workers: let the first one speak.
         time.sleep(min(MPI.COMM_WORLD.rank, 1))
         say(f'error: {error}')
-        # The launcher passes the words on from a pipe; an abort at once can throw them away.
-        time.sleep(0.5)
-        MPI.COMM_WORLD.Abort(2)
-    return 0
+        status = 2
+    except Exception:
+        say(traceback.format_exc())
+        status = 1
+    else:
+        return 0
+    # The launcher passes the words on from a pipe; an abort at once can throw them away.
+    time.sleep(0.5)
+    return MPI.COMM_WORLD.Abort(status)
 
 
 # --- Outside, in a notebook or a test ---------------------------------------------------------
