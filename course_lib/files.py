@@ -3,7 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
-import tempfile
+import uuid
 
 
 @contextlib.contextmanager
@@ -20,6 +20,7 @@ def replacing(path, binary=False):
         OSError: If it cannot be written.
 
     Example:
+        >>> import tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / 'figures.txt'
         >>> with replacing(path) as file:
         ...     _ = file.write('complete')
@@ -27,17 +28,16 @@ def replacing(path, binary=False):
         'complete'
     """
     path = pathlib.Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'{path.name}.', suffix='.tmp')
+    temporary = path.with_name(f'{path.name}.{uuid.uuid4().hex}.tmp')
     try:
-        with (open(descriptor, 'wb') if binary else
-              open(descriptor, 'w', encoding='utf-8', newline='\n')) as file:
+        with (open(temporary, 'xb') if binary else
+              open(temporary, 'x', encoding='utf-8', newline='\n')) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)   # a temporary file is its owner's alone
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 

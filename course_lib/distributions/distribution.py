@@ -340,7 +340,8 @@ def _as_shape(sample_shape):
         sample_shape = (sample_shape,)
     try:
         shape = tuple(int(n) for n in sample_shape)
-        exact = all(n == m and not isinstance(m, bool) for n, m in zip(shape, sample_shape))
+        exact = all(n == m and not isinstance(m, (bool, numpy.bool_))
+                    for n, m in zip(shape, sample_shape))
     except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact:

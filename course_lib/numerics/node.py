@@ -56,11 +56,11 @@ class Node(chainer.FunctionNode):
         if setting('enable_backprop'):
             return super().backward_accumulate(indexes, grad_outputs, grad_inputs)
         gradients = self.backward(indexes, grad_outputs)
-        if len(gradients) != len(indexes):   # then one for each input, wanted or not
+        if len(gradients) == len(self.inputs):   # one for each, wanted or not
             gradients = [gradients[i] for i in indexes]
         return tuple([g if other is None else other if g is None else
                       constant(chainer.utils.force_array(other.array + g.array))
-                      for g, other in zip(gradients, grad_inputs)])
+                      for g, other in zip(gradients, grad_inputs, strict=True)])
 
 
 def constant(array):

@@ -5,6 +5,8 @@
 ``rng=default_rng(7)``   that generator, which moves on with every call; one of NumPy's used with
                          CuPy parameters draws on the CPU and copies, so that CPU and GPU agree
 """
+import operator
+
 import numpy
 
 from course_lib.numerics import cuda_graph
@@ -44,7 +46,7 @@ def draw(xp, rng, method, *args, size):
         ValueError: If it is negative.
     """
     for n in size:   # all lengths but sample_n's come from arrays
-        if not isinstance(n, (int, numpy.integer)) or isinstance(n, bool):
+        if not _is_integer(n):
             raise TypeError(f'n, the number of draws, must be an integer; got {n!r}')
         if n < 0:
             raise ValueError(f'n, the number of draws, must be 0 or more; got {n}')
@@ -66,6 +68,14 @@ def uniform(xp, rng, shape, dtype):
     bits = 53 - 1 if dtype == numpy.float64 else 23 if dtype == numpy.float32 else 10
     k = xp.floor(draw(xp, rng, 'random', size=shape) * 2.0 ** bits)
     return ((k + 0.5) * 2.0 ** -bits).astype(dtype)
+
+
+def _is_integer(n):
+    try:
+        operator.index(n)   # an array without axes has one, too
+    except TypeError:
+        return False
+    return not isinstance(n, bool)
 
 
 def _to_cpu(array):

@@ -23,9 +23,14 @@ def test_bytes_are_written_as_they_are(tmp_path):
 
 
 @pytest.mark.skipif(os.name == 'nt', reason='Windows has no such permissions')
-def test_others_may_read_it(tmp_path):
-    write_json(tmp_path / 'figures.json', 1)
-    assert (tmp_path / 'figures.json').stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize('mask, mode', [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_who_may_read_it_is_the_users_choice(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_json(tmp_path / 'figures.json', 1)
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'figures.json').stat().st_mode & 0o777 == mode
 
 
 def test_nothing_appears_before_it_is_complete(tmp_path):

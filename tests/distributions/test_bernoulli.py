@@ -8,6 +8,7 @@ import numpy
 import pytest
 
 import course_lib.distributions as D
+from course_lib.distributions.bernoulli import LogProbOfLogit
 
 LOGITS = [-1e4, -800, -100, -20, -3, -0.5, -1e-8, 0, 1e-8, 0.7, 5, 20, 100, 1e4]
 PS = [1e-30, 1e-8, 0.02, 0.3, 0.5, 0.9, 0.999]
@@ -30,12 +31,12 @@ def test_log_prob_of_logit_is_accurate(x, logit):
 
 @pytest.mark.parametrize('logit', LOGITS)
 @pytest.mark.parametrize('x', [0, 1])
-def test_log_prob_of_a_sum_is_accurate(x, logit):
+@pytest.mark.parametrize('reuses_value', [False, True])
+def test_both_ways_to_the_gradient_are_accurate(x, logit, reuses_value, monkeypatch):
     # A sum keeps no value of its terms: its gradient comes from the logits.
-    def log_prob(x, logit):
-        pixels = D.Independent(D.Bernoulli(logit=logit.reshape(1)), 1)
-        return pixels.log_prob(numpy.full(1, x))
-    accuracy.check(log_prob, log_prob_of_logit, {'logit': logit}, x)
+    monkeypatch.setattr(LogProbOfLogit, 'reuses_value', reuses_value)
+    accuracy.check(lambda x, logit: LogProbOfLogit(numpy.array(x))(logit),
+                   log_prob_of_logit, {'logit': logit}, x)
 
 
 @pytest.mark.parametrize('p', PS)

@@ -527,6 +527,11 @@ def test_a_number_of_draws_is_a_whole_number(family, n, error):
         family.build().sample_n(n)
 
 
+@every_family
+def test_a_number_of_draws_may_be_an_array(family):
+    assert family.build().sample_n(np.array(2)).shape[0] == 2
+
+
 def test_what_is_not_there_says_so_whatever_it_is_given():
     with pytest.raises(NotImplementedError, match='Bernoulli has no closed form for cdf'):
         D.Bernoulli(0.5).cdf(x=1)

@@ -363,6 +363,14 @@ class Reciprocal(Elementwise):
         return [lambda: 1 / x]
 
 
+@pytest.mark.parametrize('double', [False, True])
+def test_a_zero_upstream_gradient_silences_that_of_a_scalar(double):
+    x = chainer.Variable(numpy.array(0.))
+    gx, = chainer.grad([Reciprocal()(x)], [x], [chainer.Variable(numpy.array(0.))],
+                       enable_double_backprop=double)
+    assert gx.array == 0
+
+
 @pytest.mark.parametrize('n', [2, 100_000])
 @pytest.mark.parametrize('double', [False, True])
 def test_a_zero_upstream_gradient_silences_an_infinite_derivative(n, double):
