@@ -423,7 +423,14 @@ class Score:
     @property
     def passes(self):
         n, strict, aware, nan, error = self.total
-        return strict >= STRICT * n and aware >= AWARE * n and not nan and not error
+        return (strict >= STRICT * n and aware >= AWARE * n and self.most_lost <= 1
+                and not nan and not error)
+
+    @property
+    def most_lost(self):
+        """How many cases are not aware in the worst family: a wrong divergence has but a few."""
+        counts = map(self.counts, self.grades.values())
+        return max((n - aware for n, _, aware, _, _ in counts), default=0)
 
     def failures(self):
         """The failing cases, the gravest first: errors, NaN, not aware, not strict."""

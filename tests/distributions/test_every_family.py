@@ -5,9 +5,11 @@ sampler exceeds once in 1.7 million comparisons; the seeds are fixed, so a test 
 always.
 """
 import copy
+import importlib
 import inspect
 import math
 import pickle
+import pkgutil
 import warnings
 
 import chainer
@@ -51,6 +53,15 @@ def test_the_table_covers_every_class():
     classes = {c for c in vars(D).values() if inspect.isclass(c)
                and issubclass(c, D.Distribution) and c is not D.Distribution}
     assert classes == {type(family.build()) for family in FAMILIES.values()}
+
+
+def test_every_family_of_every_module_is_offered():
+    bases = {'Distribution', 'OfProbability', 'LocationScale', 'OverCategories'}
+    for module in pkgutil.iter_modules(D.__path__, 'course_lib.distributions.'):
+        for name, c in vars(importlib.import_module(module.name)).items():
+            if inspect.isclass(c) and issubclass(c, D.Distribution) and name not in bases and (
+                    not name.startswith('_')):
+                assert getattr(D, name, None) is c, f'{name} is missing in {D.__name__}'
 
 
 def test_every_name_of_chainer_is_offered():
@@ -184,7 +195,8 @@ def test_repr_copy_and_params(family):
     assert len(repr(d)) < 300
     x = d.sample(rng=1)
     np.testing.assert_array_equal(copy.copy(d).log_prob(x).array, d.log_prob(x).array)
-    assert isinstance(d.params, dict) and d.xp is np
+    assert d.xp is np
+    assert d.params and all(isinstance(v, chainer.Variable) for v in d.params.values())
 
 
 @every_family
@@ -232,14 +244,25 @@ def test_density_integrates_to_one(family):
 
 
 def _range(d, i):
-    if isinstance(d, D.Uniform):
+    if d.support == '[low, high]':
         return float(d.low.array[i]), float(d.high.array[i])
-    if isinstance(d, (D.Beta, D.ContinuousBernoulli, D.RelaxedBernoulli)):
-        return 0, 1
-    if isinstance(d, D.Pareto):
+    if d.support == '[scale, inf]':
         return float(d.scale.array[i]), np.inf
-    positive = (D.Gamma, D.Chisquare, D.Exponential, D.HalfNormal, D.LogNormal, D.Transformed)
-    return (0, np.inf) if isinstance(d, positive) else (-np.inf, np.inf)
+    return {'real': (-np.inf, np.inf), 'positive': (0, np.inf), 'non-negative': (0, np.inf),
+            '[0, 1]': (0, 1), '(0, 1)': (0, 1)}[d.support]
+
+
+@continuous_1d
+def test_outside_the_support_there_is_no_density_and_no_gradient(family):
+    d = family.build()
+    if d.support == 'real':
+        pytest.skip('there is no outside')
+    variables = {k: chainer.Variable(np.asarray(v, np.float64)) for k, v in family.params.items()}
+    x = chainer.Variable(np.full(d.batch_shape, -50.))
+    y = family.make(**variables).log_prob(x)
+    assert (y.array == -np.inf).all()
+    for gradient in chainer.grad([F.sum(y)], [x, *variables.values()]):
+        assert gradient is None or (gradient.array == 0).all()
 
 
 @continuous_1d

@@ -23,6 +23,8 @@ def test_stored_examination_is_passed(score):
     report = '\n'.join([str(score)] + [exam.describe(*f) for f in score.failures()[:20]])
     assert not nan and not error, report
     assert strict >= exam.STRICT * len(CASES) and aware >= exam.AWARE * len(CASES), report
+    assert score.most_lost <= 1, report
+    assert score.passes
 
 
 @pytest.mark.parametrize('case', REGENERATED, ids=[case.question for case in REGENERATED])
