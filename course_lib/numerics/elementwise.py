@@ -39,9 +39,9 @@ class Elementwise(Node):
     Attributes:
         upcast (bool): Evaluate in float64 whatever the inputs' precision. For formulas that lose
             digits to cancellation and are not on the hot path of a training step.
-        reuses_value (bool): ``partials`` takes the value as one operand more, the last, whenever
-            the output is just that, neither summed nor rounded. The output then stays in memory
-            until the backward pass, and must not change before it; so with Chainer's ``exp``.
+        reuses_value (bool): ``partials`` on arrays takes the value as one operand more, the last,
+            whenever the output is just that, neither summed nor rounded. The output then stays in
+            memory until the backward pass, and must not change before it, as with Chainer's exp.
         n_summed (int): Over how many of the last axes the result is summed; see :meth:`summed`.
 
     Shapes: the output has the broadcast shape of constants and inputs, less the axes that are
@@ -159,7 +159,7 @@ class Elementwise(Node):
             gy = F.broadcast_to(F.reshape(gy, self._keeping_axes(gy.shape)),
                                 _broadcast(constants + variables))
         with numpy.errstate(all='ignore'):
-            partials = self.partials(*constants, *variables, *self.get_retained_outputs())
+            partials = self.partials(*constants, *variables)
             return tuple(
                 F.cast(F.sum_to(_times(F.cast(gy, working), partials[i]()), inputs[i].shape),
                        inputs[i].dtype)

@@ -67,6 +67,21 @@ def test_a_gradient_for_each_input_or_for_each_that_is_wanted(wanted):
     assert gradients[0] == gradients[1]
 
 
+def test_a_number_of_gradients_that_fits_nothing_is_an_error():
+    class TwoOfThree(Node):
+        def forward(self, inputs):
+            return sum(inputs),
+
+        def backward(self, indexes, grad_outputs):
+            return grad_outputs * 2
+
+    x = chainer.Variable(numpy.ones(2))
+    z, = TwoOfThree().apply((x, numpy.ones(2), numpy.ones(2)))
+    z.grad = numpy.ones(2)
+    with pytest.raises(ValueError):
+        z.backward()
+
+
 def test_the_graph_is_that_of_chainer():
     assert graph(Quotient) == graph(ChainersQuotient)
 
