@@ -39,6 +39,20 @@ def test_both_ways_to_the_gradient_are_accurate(x, logit, reuses_value, monkeypa
                    log_prob_of_logit, {'logit': logit}, x)
 
 
+@pytest.mark.parametrize('dtype', ['f', 'd'])
+@pytest.mark.parametrize('x', [0, 1])
+def test_the_second_derivative_loses_no_digit(x, dtype):
+    z = chainer.Variable(numpy.linspace(-36, 36, 145).astype(dtype))
+    y = D.Bernoulli(logit=z).log_prob(x)
+    first, = chainer.grad([y], [z], [chainer.Variable(numpy.ones_like(z.array))],
+                          enable_double_backprop=True)
+    second, = chainer.grad([first], [z], [chainer.Variable(numpy.ones_like(z.array))])
+    with mpmath.workdps(50):
+        true = [float(-1 / ((1 + mpmath.exp(-v)) * (1 + mpmath.exp(v))))
+                for v in map(mpmath.mpf, z.array.tolist())]
+    numpy.testing.assert_allclose(second.array, true, rtol=4 * numpy.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize('p', PS)
 @pytest.mark.parametrize('x', [0, 1])
 def test_log_prob_of_p_is_accurate(x, p):
